@@ -31,6 +31,7 @@ from agent.miners.inventory import Inventory
 from agent.miners.site import Site, open_site
 from agent.scan.autoscan import AutoScan
 from agent.scan.scanner import FarmScanner
+from agent.selftest.copies import clear_left
 from agent.sinks.registry import SINKS
 from agent.sinks.sink import Sink
 from agent.subscriptions.room import SUBSCRIPTIONS, Subscriptions
@@ -157,7 +158,7 @@ class Daemon:
         self._stop.set()
 
     async def run(self) -> None:
-        """Run until `stop`. Raises what ends the agent for good: FolderLockedError, JournalTooNewError, OSError, and
+        """Run until `stop`. Raises what ends the agent for good: FolderLockedError, JournalVersionError, OSError, and
         ConfigError for a port that is taken.
         """
         raise_open_files()
@@ -217,6 +218,7 @@ class Daemon:
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[None]:
         self._config.state.dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        clear_left(self._config.state.dir)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._link.close)
             stack.push_async_callback(self._site.rigs.close)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from agent.journal.schema import MIGRATIONS
+from agent.journal.migrations import NEWEST, READS
 from contract.link import PREFIX
 from packages import wheels
 from packages.platforms import Platform
@@ -36,10 +36,7 @@ def build(platform: Platform, *, held: Path, ours: Path, work: Path, out: Path) 
         platform=platform.name,
         python=platform.python_version,
         built_at=datetime.fromtimestamp(wheels.built_at(), UTC),
-        # It takes every step from the first journal there was.
-        journal_schema=JournalSchema(
-            reads=tuple(range(1, len(MIGRATIONS) + 1)), writes=len(MIGRATIONS)
-        ),
+        journal_schema=JournalSchema(reads=READS, writes=NEWEST),
         link=(_LINK,),
         wheels=tuple(wheel_of(each) for each in files),
     )

@@ -18,6 +18,7 @@ class Refusal(StrEnum):
     NOT_OFFERED = "not_offered"  # no such channel, version or platform
     NOT_NEWER = "not_newer"  # than the release that runs
     WRONG_PLATFORM = "wrong_platform"
+    NO_WAY_BACK = "no_way_back"  # what it would write, the release that runs could not read
     BAD_BUNDLE = "bad_bundle"  # its form, or what it holds
     BAD_SIGNATURE = "bad_signature"  # of a bundle, by a pinned key
 

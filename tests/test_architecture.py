@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 # The rooms of the agent from the ground up: each may import those before it.
 FLOORS = (
     "ports", "config", "limits", "host", "journal", "miners", "firmware", "update", "link", "telemetry", "scan", "tasks", "local",
-    "subscriptions", "rig", "sinks", "installer", "daemon", "demo", "cli", "__main__",
+    "subscriptions", "rig", "sinks", "selftest", "installer", "daemon", "demo", "cli", "__main__",
 )  # fmt: skip
 
 # Who may open sockets. A module that only names a type or an error of these libraries is not meant.
@@ -58,13 +58,13 @@ MAY_OPEN_SOCKETS = (
     "agent/link/exchange.py", "agent/scan/scanner.py", "agent/firmware/download.py", "agent/local/socket.py",
     "agent/subscriptions/http.py", "agent/subscriptions/sui/graphql.py",
     "agent/rig/client.py", "agent/rig/server.py", "agent/cli/targets.py", "agent/host/door.py", "agent/host/lan.py",
-    "agent/sinks/*", "agent/demo/*", "service/notify.py", "cloud/*", "simulator/*",
+    "agent/sinks/*", "agent/selftest/loopback.py", "agent/demo/*", "service/notify.py", "cloud/*", "simulator/*",
 )  # fmt: skip
 
 SQL = {"sqlite3", "sqlalchemy", "aiosqlite", "asyncpg", "alembic"}
 MAY_TOUCH_SQL = (
     "agent/journal/*", "agent/telemetry/buffer.py", "agent/miners/inventory.py", "agent/subscriptions/file.py", "agent/subscriptions/store.py",
-    "cloud/store/*",
+    "agent/selftest/copies.py", "agent/selftest/stores.py", "cloud/store/*",
 )  # fmt: skip
 
 CLOCK_CALLS = {

@@ -572,6 +572,25 @@ def doctor(
     end(run_doctor(_config_path(config) or DEFAULT_CONFIG, who), as_json)
 
 
+@app.command("self-test")
+def self_test(
+    config: Annotated[
+        Path,
+        # one that cannot be read is a check that fails, and no wrong usage
+        typer.Option("--config", readable=False, help="The configuration file."),
+    ] = DEFAULT_CONFIG,
+    as_json: Json = False,
+) -> None:
+    """Try whether this version would run here.
+
+    Looks at its own files, the config, copies of all that the agent keeps, and reads a miner that it plays on loopback.
+    Nothing is changed, and an agent may be running. Exit code 1 when one of the checks fails.
+    """
+    from agent.cli.selftest import run_self_test
+
+    end(run_self_test(config), as_json)
+
+
 @app.command()
 def install(
     dry_run: Annotated[

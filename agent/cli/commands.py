@@ -154,7 +154,7 @@ def run_daemon(config: Config, path: Path) -> Ended:
     """The daemon, until SIGTERM. `path` is where its config was read from."""
     from agent.daemon import NotEnrolledError
     from agent.daemon import run as run_agent
-    from agent.journal import JournalTooNewError
+    from agent.journal import JournalVersionError
     from agent.sinks.registry import SINKS
     from service.files import FolderLockedError
     from service.notify import Notifier
@@ -166,7 +166,7 @@ def run_daemon(config: Config, path: Path) -> Ended:
         check_cloud_ca(config)
         run(run_agent(config, SystemClock(), Notifier()))
     except* (
-        ConfigError, FolderLockedError, JournalTooNewError, ForeignFolderError, OSError
+        ConfigError, FolderLockedError, JournalVersionError, ForeignFolderError, OSError
     ) as errors:  # fmt: skip
         problem = _first(errors)
     if isinstance(problem, NotEnrolledError):

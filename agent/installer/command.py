@@ -20,7 +20,7 @@ from agent.installer.agentfolder import AgentFolder
 from agent.installer.machine import UpdateInstaller
 from agent.installer.making import Judgement, ReleaseMaker
 from agent.installer.places import UpdatePlaces
-from agent.installer.selftest import SelfTestError, self_test
+from agent.installer.selftest import NotFitError, self_test
 from agent.installer.units import AgentUnits
 from contract.clock import SystemClock
 from release.host import EARLIEST, built_at, host_platform
@@ -77,7 +77,7 @@ def _installer(places: UpdatePlaces, path: Path) -> UpdateInstaller:
     def tried(version: str) -> None:
         user = agent.owner
         if user is None:
-            raise SelfTestError(f"{config.state.dir} is missing", ())
+            raise NotFitError(f"{config.state.dir} is missing", ())
         program = places.release(version) / "bin" / AGENT.name
         self_test(program, path.absolute(), user, config.update.self_test_within_s)
 

@@ -15,7 +15,7 @@ from agent.installer.agentfolder import AgentFolder, OddRequestError
 from agent.installer.book import UpdateBook, UpdateRecord, UpdateStep
 from agent.installer.making import NotInstalledError, ReleaseMaker
 from agent.installer.places import UpdatePlaces
-from agent.installer.selftest import SelfTestError
+from agent.installer.selftest import NotFitError
 from agent.installer.units import AgentUnits, UnitState
 from agent.installer.watch import ReleaseWatch
 from contract.clock import Clock, to_text
@@ -33,7 +33,7 @@ log: Any = structlog.get_logger(__name__)
 
 class UpdateInstaller:
     """The state machine. `trouble` is why no update may begin now, such as a config that cannot be read; one that has
-    begun goes on all the same. `self_test` raises SelfTestError.
+    begun goes on all the same. `self_test` raises NotFitError.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class UpdateInstaller:
                 return self._book.write(record, UpdateStep.INSTALLED, after=after)
             self._self_test(record.version)
             return self._book.write(record, UpdateStep.SELF_TESTED)
-        except SelfTestError as error:
+        except NotFitError as error:
             message = f"its self-test says: {error}"
             return self._ended(record, "not_done", "self_test", message, error.log)
         except (ReleaseRefusedError, NotInstalledError, OSError) as error:

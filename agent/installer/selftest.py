@@ -18,17 +18,17 @@ _SAID_BYTES: Final = 64 * 1024  # of its last words, what is read
 _WHY_CHARACTERS: Final = 400
 
 
-class _ToldCheck(msgspec.Struct):
+class _ToldCheck(msgspec.Struct, frozen=True):
     check: str
     ok: bool
     text: str
 
 
-class _ToldError(msgspec.Struct):
+class _ToldError(msgspec.Struct, frozen=True):
     message: str = ""
 
 
-class _Told(msgspec.Struct):
+class _Findings(msgspec.Struct, frozen=True):
     """What a release says in the end, as far as it is read."""
 
     ok: bool
@@ -36,7 +36,7 @@ class _Told(msgspec.Struct):
     error: _ToldError = _ToldError()
 
 
-class SelfTestError(Exception):
+class NotFitError(Exception):
     """The release says that it cannot run here, or says nothing in time. `log` has its last lines."""
 
     def __init__(self, message: str, log: tuple[str, ...]) -> None:
@@ -45,17 +45,17 @@ class SelfTestError(Exception):
 
 
 def self_test(program: Path, config: Path, user: HostUser, within_s: float) -> None:
-    """Run `self-test` of that program, which prints a document with `ok` as its last line. Raises SelfTestError."""
+    """Run `self-test` of that program, which prints a document with `ok` as its last line. Raises NotFitError."""
     words = [str(program), "self-test", "--config", str(config), "--json"]
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         code = _ended(words, user, within_s, output, errors)
         text = _tail(output)
         log = last_lines(f"{_tail(errors)}\n{text}".strip())
     if code is None:
-        raise SelfTestError(f"it did not end within {within_s:g} s", log)
+        raise NotFitError(f"it did not end within {within_s:g} s", log)
     document = _document(text)
     if code != 0 or document is None or not document.ok:
-        raise SelfTestError(_why(document) or f"it ended with {code}", log)
+        raise NotFitError(_why(document) or f"it ended with {code}", log)
 
 
 def _ended(
@@ -77,7 +77,7 @@ def _ended(
             **other,
         )
     except OSError as error:  # it is none that this processor runs, or its interpreter is missing
-        raise SelfTestError(f"it cannot be started: {error}", ()) from None
+        raise NotFitError(f"it cannot be started: {error}", ()) from None
     try:
         return process.wait(within_s)
     except subprocess.TimeoutExpired:
@@ -92,14 +92,14 @@ def _tail(output: IO[bytes]) -> str:
     return output.read().decode("utf-8", "replace")
 
 
-def _document(text: str) -> _Told | None:
+def _document(text: str) -> _Findings | None:
     try:
-        return msgspec.json.decode(text.strip().rpartition("\n")[2].encode(), type=_Told)
+        return msgspec.json.decode(text.strip().rpartition("\n")[2].encode(), type=_Findings)
     except msgspec.DecodeError:
         return None
 
 
-def _why(told: _Told | None) -> str:
+def _why(told: _Findings | None) -> str:
     """In one line: what failed, or what ended it before it came to that."""
     if told is None:
         return ""

@@ -2,13 +2,13 @@
 
 from agent.journal.journal import Journal
 from agent.journal.record import QueueLife, TaskRecord
-from agent.journal.schema import JournalTooNewError
+from agent.journal.schema import JournalVersionError
 from agent.journal.steps import Arrival, StepAck
 
 __all__ = [
     "Arrival",
     "Journal",
-    "JournalTooNewError",
+    "JournalVersionError",
     "QueueLife",
     "StepAck",
     "TaskRecord",

@@ -11,6 +11,8 @@ from typing import Final
 
 import msgspec
 
+from agent.journal.migrations import KEEPS_TIME
+from agent.journal.schema import schema_of
 from contract.clock import BootTime
 
 _WRITE_EVERY_S: Final = 600.0  # what is lost of it with the host only keeps rows for longer
@@ -25,8 +27,10 @@ class _Mark(msgspec.Struct, frozen=True, kw_only=True):
 
 def age_s(db: sqlite3.Connection, now: BootTime) -> float:
     """Seconds that have passed for this journal, as far as the host has counted them: also those in which the agent was
-    down, but not those in which the host was. No clock on the wall moves it.
+    down, but not those in which the host was. No clock on the wall moves it. 0 until rows keep any of it.
     """
+    if schema_of(db) < KEEPS_TIME:
+        return 0.0
     row = db.execute("SELECT value FROM meta WHERE key = 'age'").fetchone()
     mark = _Mark(age_s=0.0, at=now) if row is None else msgspec.json.decode(row[0], type=_Mark)
     passed_s = now.since(mark.at)

@@ -19,9 +19,11 @@ from agent.journal.disk import (
     set_aside,
     trouble_of,
 )
-from agent.journal.schema import open_database
+from agent.journal.migrations import NEWEST
+from agent.journal.schema import migrate, open_database, schema_of
 from contract.clock import Clock
 from service.files import FolderLock, make_private
+from service.install.own import is_here_to_stay
 
 BALLAST_BYTES: Final = 4 * 1024 * 1024
 _HEAL_S: Final = 1.0  # between two tries to get over trouble
@@ -133,7 +135,7 @@ class JournalFile:
         )
 
     def _look_after(self) -> None:
-        """Now and then: see that the ballast is still held, drop what is old."""
+        """Now and then: see that the ballast is still held, take a step that was put off, drop what is old."""
         now = self._clock.mono()
         if now < self._look_at_mono or self._db is None or self._trouble is not None:
             return
@@ -142,6 +144,7 @@ class JournalFile:
             self._ensure_in_place()
             if not self._ballast.take():
                 self._enter(Trouble.FULL, OSError("too little room for the ballast"))
+            self._step(self._db)
             self._tidy(self._db)
         except (sqlite3.Error, OSError) as error:
             self._fell(error)
@@ -149,10 +152,22 @@ class JournalFile:
     def _open_file(self) -> None:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock.take()
-        db, self.journal_id = open_database(self._path)
+        db, self.journal_id = open_database(self._path, may_step=self._may_step())
         self._db = db
         self._committed(db)
         self._presence = Presence(self._path)
+
+    def _may_step(self) -> bool:
+        """Whether the tables may become such as the release before could not read."""
+        return is_here_to_stay()
+
+    def _step(self, db: sqlite3.Connection) -> None:
+        """What was left for when this release is proven. An update ends without another start, and what the next one
+        may do depends on how far the journal is.
+        """
+        if schema_of(db) < NEWEST and self._may_step():
+            migrate(db)
+            log.info("journal.brought_forward", version=NEWEST)
 
     def _start_anew(self, error: BaseException) -> None:
         """Move a damaged file aside and begin another, with another id."""

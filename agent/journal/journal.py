@@ -16,7 +16,8 @@ from agent.journal.file import BALLAST_BYTES
 from agent.journal.outbox import give_up_oldest, read_outbox
 from agent.journal.plan import AnyPlan
 from agent.journal.record import TaskRecord, dump, from_row
-from agent.journal.room import drop_reported, make_room
+from agent.journal.reported import drop_reported
+from agent.journal.room import make_room
 from agent.journal.settlement import Settlement
 from agent.journal.steps import Arrival, StepAck, Steps
 from agent.journal.writer import Need, Writer

@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from agent.journal.record import CLOUD, dump
+from agent.journal.reported import mark_reported
 from contract.hiding import hidden
 from contract.link import ON_SITE, Arose, Event, LogLine, MinerRef, SiteMiner
 from contract.task import TaskName, TaskStatus
@@ -76,12 +77,13 @@ def give_up_oldest(db: sqlite3.Connection, keep: int, at_once: int, now_s: float
         "WHERE t.origin <> ? AND t.state = 'settled' ORDER BY o.seq LIMIT ?)",
         (CLOUD, min(count - keep, at_once)),
     ).rowcount
-    db.execute(
-        "UPDATE tasks SET state = 'reported', reported_s = ?, untold = ? "
-        "WHERE state = 'settled' AND origin <> ? "
+    untold = db.execute(
+        "SELECT task_id FROM tasks WHERE state = 'settled' AND origin <> ? "
         "AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.task_id = tasks.task_id AND o.terminal)",
-        (now_s, "too many came after it while no cloud took them", CLOUD),
-    )
+        (CLOUD,),
+    ).fetchall()
+    for (task_id,) in untold:
+        mark_reported(db, task_id, now_s, untold="too many came after it while no cloud took them")
     return dropped
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import sqlite3
 from typing import Final
 
+from agent.journal.reported import drop_reported
 from contract.errors import StorageFullError
 
 _AT_ONCE: Final = 500  # rows
@@ -21,17 +21,6 @@ def make_room(db: sqlite3.Connection, keep_bytes: int) -> None:
                 f"The journal holds {keep_bytes // 2**20} MB of tasks that are not reported yet, the most that "
                 "[state] journal_max_mb allows: no task is taken on until the cloud has taken some of them."
             )
-
-
-def drop_reported(db: sqlite3.Connection, most: int, *, before_s: float = math.inf) -> int:
-    """Forget the oldest tasks that are over and were reported before that moment of the journal's own time; gives how
-    many.
-    """
-    return db.execute(
-        "DELETE FROM tasks WHERE rowid IN (SELECT rowid FROM tasks WHERE state = 'reported' "
-        "AND reported_s < ? ORDER BY reported_s, rowid LIMIT ?)",
-        (before_s, most),
-    ).rowcount
 
 
 def _used_bytes(db: sqlite3.Connection) -> int:

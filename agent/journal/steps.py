@@ -10,6 +10,7 @@ import msgspec
 
 from agent.journal.plan import AnyPlan
 from agent.journal.record import INSERT, TaskRecord, dump, to_row
+from agent.journal.reported import mark_reported
 from agent.journal.settlement import Settlement, failed
 from agent.journal.states import State, check_move, nonce_status
 from contract.clock import BootTime, to_text
@@ -250,10 +251,12 @@ class Steps:
                 continue  # already gone; or handed out again meanwhile, and told again under the new epoch
             db.execute("DELETE FROM outbox WHERE seq = ?", (ack.seq,))
             if row["terminal"] and row["state"] == State.SETTLED.value:
-                db.execute(
-                    "UPDATE tasks SET state = 'reported', reported_s = ?, untold = ?, told_seq = ? "
-                    "WHERE task_id = ?",
-                    (now_s, ack.untold, None if ack.untold else ack.seq, row["task_id"]),
+                mark_reported(
+                    db,
+                    row["task_id"],
+                    now_s,
+                    untold=ack.untold,
+                    told_seq=None if ack.untold else ack.seq,
                 )
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from agent.journal.file import BALLAST_BYTES, JournalFile
-from agent.journal.schema import JournalTooNewError
+from agent.journal.schema import JournalVersionError
 from contract.clock import Clock
 from contract.errors import StorageFullError
 from service.files import FolderLockedError
@@ -69,7 +69,7 @@ class Writer(JournalFile):
 
     async def open(self) -> None:
         """Start the thread and wait until the file is usable, however long the disk takes to come back. Does nothing
-        more when it is open. Raises FolderLockedError or JournalTooNewError.
+        more when it is open. Raises FolderLockedError or JournalVersionError.
         """
         if self._thread is None:
             self._loop = asyncio.get_running_loop()
@@ -119,7 +119,7 @@ class Writer(JournalFile):
             self.heartbeat_mono = self._clock.mono()
             try:
                 self._turn(batch)
-            except (FolderLockedError, JournalTooNewError) as error:
+            except (FolderLockedError, JournalVersionError) as error:
                 self._fatal = error
                 self._settle_all([*self._kept, *batch], error)
                 break

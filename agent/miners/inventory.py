@@ -39,6 +39,14 @@ CREATE TABLE IF NOT EXISTS set_percents (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS maintained (key TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 """
+# Each names its columns: a later version that was gone back from may have added others.
+_PUT_MINER: Final = (
+    "INSERT OR REPLACE INTO miners (key, ip, miner_id, identity, first_seen_at, last_seen_at) "
+    "VALUES (?, ?, ?, ?, ?, ?)"
+)
+_PUT_MODE: Final = "INSERT OR REPLACE INTO awake_modes (key, mode, seen_at) VALUES (?, ?, ?)"
+_PUT_CARDS: Final = "INSERT OR REPLACE INTO cards (key, cards) VALUES (?, ?)"
+_PUT_PERCENT: Final = "INSERT OR REPLACE INTO set_percents (key, percent, seen_at) VALUES (?, ?, ?)"
 
 
 class MinerRecord(msgspec.Struct, kw_only=True):
@@ -328,7 +336,7 @@ class Inventory:
             return []
         try:
             return self._read_all(self._path)
-        except (sqlite3.DatabaseError, msgspec.DecodeError, OSError) as error:
+        except (sqlite3.DatabaseError, OSError) as error:
             log.warning("inventory.damaged", path=str(self._path), error=str(error))
             self._close()
         try:
@@ -353,11 +361,12 @@ class Inventory:
                 key=key,
                 ip=ip,
                 miner_id=miner_id,
-                identity=msgspec.json.decode(identity, type=Identity),
+                identity=identity,
                 first_seen_at=first,
                 last_seen_at=last,
             )
-            for key, ip, miner_id, identity, first, last in rows
+            for key, ip, miner_id, blob, first, last in rows
+            if (identity := _identity(key, blob)) is not None
         ]
 
     def _save(
@@ -376,21 +385,19 @@ class Inventory:
         try:
             with self._db:
                 self._db.executemany("DELETE FROM miners WHERE key = ?", gone)
-                self._db.executemany(
-                    "INSERT OR REPLACE INTO miners VALUES (?, ?, ?, ?, ?, ?)", rows
-                )
+                self._db.executemany(_PUT_MINER, rows)
                 self._db.execute("DELETE FROM login_refused")  # few, or else all of one farm once
-                self._db.executemany("INSERT INTO login_refused VALUES (?)", refused)
+                self._db.executemany("INSERT INTO login_refused (key) VALUES (?)", refused)
                 self._db.executemany("DELETE FROM awake_modes WHERE key = ?", gone)
-                self._db.executemany("INSERT OR REPLACE INTO awake_modes VALUES (?, ?, ?)", awake)
+                self._db.executemany(_PUT_MODE, awake)
                 self._db.executemany("DELETE FROM cards WHERE key = ?", gone)
-                self._db.executemany("INSERT OR REPLACE INTO cards VALUES (?, ?)", cards)
+                self._db.executemany(_PUT_CARDS, cards)
                 lost, kept = percents
                 self._db.executemany("DELETE FROM set_percents WHERE key = ?", gone + lost)
-                self._db.executemany("INSERT OR REPLACE INTO set_percents VALUES (?, ?, ?)", kept)
+                self._db.executemany(_PUT_PERCENT, kept)
                 if maintained is not None:
                     self._db.execute("DELETE FROM maintained")
-                    self._db.executemany("INSERT INTO maintained VALUES (?)", maintained)
+                    self._db.executemany("INSERT INTO maintained (key) VALUES (?)", maintained)
         except sqlite3.Error as error:
             # the records are still in memory and are written whenever they next change
             log.warning("inventory.not_written", error=str(error), rows=len(rows))
@@ -406,19 +413,20 @@ class Inventory:
 def known_miners(path: Path) -> dict[str, Identity]:
     """Who is at which address, by the file of a daemon that may be running. Nothing there, or not readable: none."""
     try:
-        with _reading(path) as db:
+        with reading_of(path) as db:
             return {
-                str(ip): msgspec.json.decode(identity, type=Identity)
-                for ip, identity in db.execute("SELECT ip, identity FROM miners")
+                str(ip): identity
+                for ip, blob in db.execute("SELECT ip, identity FROM miners")
+                if (identity := _identity(str(ip), blob)) is not None
             }
-    except (sqlite3.Error, msgspec.DecodeError):
+    except sqlite3.Error:
         return {}
 
 
 def login_refused(path: Path) -> list[str]:
     """The addresses of the miners that refuse our login, by the same file, as the daemon saw it last."""
     try:
-        with _reading(path) as db:
+        with reading_of(path) as db:
             query = "SELECT ip FROM miners JOIN login_refused USING (key) ORDER BY ip"
             return [str(ip) for (ip,) in db.execute(query)]
     except sqlite3.Error:
@@ -428,7 +436,7 @@ def login_refused(path: Path) -> list[str]:
 def maintained_miners(path: Path) -> frozenset[str]:
     """The miners in maintenance, by the same file, as the cloud told the daemon last."""
     try:
-        with _reading(path) as db:
+        with reading_of(path) as db:
             return frozenset(str(key) for (key,) in db.execute("SELECT key FROM maintained"))
     except sqlite3.Error:
         return frozenset()
@@ -437,7 +445,7 @@ def maintained_miners(path: Path) -> frozenset[str]:
 def awake_modes(path: Path) -> dict[str, AwakeMode]:
     """In which mode each miner hashes when it hashes, by key, by the same file."""
     try:
-        with _reading(path) as db:
+        with reading_of(path) as db:
             return {
                 str(key): AwakeMode(mode=mode, seen_at=from_text(at))
                 for key, word, at in db.execute("SELECT key, mode, seen_at FROM awake_modes")
@@ -450,7 +458,7 @@ def awake_modes(path: Path) -> dict[str, AwakeMode]:
 def set_percents(path: Path) -> dict[str, SetPercent]:
     """Which percentage of power each miner was set to that does not tell it, by key, by the same file."""
     try:
-        with _reading(path) as db:
+        with reading_of(path) as db:
             return {
                 str(key): SetPercent(percent=percent, seen_at=from_text(at))
                 for key, percent, at in db.execute("SELECT key, percent, seen_at FROM set_percents")
@@ -462,7 +470,7 @@ def set_percents(path: Path) -> dict[str, SetPercent]:
 def _cards(path: Path) -> dict[str, Mapping[str, SeenCard]]:
     """Which cards each rig was ever seen with, by key."""
     try:
-        with _reading(path) as db:
+        with reading_of(path) as db:
             return {
                 str(key): msgspec.json.decode(cards, type=dict[str, SeenCard])
                 for key, cards in db.execute("SELECT key, cards FROM cards")
@@ -474,18 +482,15 @@ def _cards(path: Path) -> dict[str, Mapping[str, SeenCard]]:
 def file_trouble(path: Path) -> str | None:
     """What is wrong with a SQLite file, or `None`. Only reads; the file may be in use."""
     try:
-        with _reading(path) as db:
+        with reading_of(path) as db:
             word = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
     except sqlite3.Error as error:
         return f"cannot be read: {error}"
     return None if word == "ok" else f"damaged: {word}"
 
 
-# --- private -------------------------------------------------------------------------------------
-
-
 @contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+def reading_of(path: Path) -> Iterator[sqlite3.Connection]:
     """A SQLite file that another process may have open. Raises sqlite3.Error."""
     try:
         is_file = path.is_file()  # a pipe would be waited for
@@ -496,3 +501,15 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     uri = f"{path.absolute().as_uri()}?mode=ro"
     with closing(sqlite3.connect(uri, uri=True, timeout=5)) as db:
         yield db
+
+
+# --- private -------------------------------------------------------------------------------------
+
+
+def _identity(key: str, blob: bytes) -> Identity | None:
+    """`None` for a miner that another version of the agent knows, and this one does not: it is found again."""
+    try:
+        return msgspec.json.decode(blob, type=Identity)
+    except msgspec.DecodeError as error:
+        log.warning("inventory.unreadable", miner=key, error=str(error))
+        return None

@@ -153,7 +153,9 @@ class TransactionStore(TransactionFile):
 
         def work(db: sqlite3.Connection) -> None:
             db.executemany(
-                "INSERT INTO subscriptions VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, ?7) "
+                "INSERT INTO subscriptions (node_small_id, task_small_id, price_per_compute_unit, "
+                "max_num_compute_units, valid, ledger, tx_digest, updated_at) "
+                "VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, ?7) "
                 "ON CONFLICT (ledger, node_small_id, task_small_id) DO UPDATE SET "
                 "price_per_compute_unit = ?3, max_num_compute_units = ?4, valid = ?5, tx_digest = NULL, "
                 "updated_at = ?7 "
@@ -194,7 +196,7 @@ class TransactionStore(TransactionFile):
         def work(db: sqlite3.Connection) -> None:
             db.execute("DELETE FROM nodes WHERE ledger = ?", (ledger,))
             db.executemany(
-                "INSERT INTO nodes VALUES (?, ?, ?)",
+                "INSERT INTO nodes (ledger, node_small_id, badge) VALUES (?, ?, ?)",
                 [(ledger, node, badge) for node, badge in nodes.items()],
             )
             db.execute(
@@ -208,7 +210,9 @@ class TransactionStore(TransactionFile):
     async def note(self, key: str, value: bytes) -> None:
         """Keep a small thing of a ledger: its catalogue, how far it has told of itself."""
         await self._do(
-            lambda db: db.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (key, value))
+            lambda db: db.execute(
+                "INSERT OR REPLACE INTO notes (key, value) VALUES (?, ?)", (key, value)
+            )
         )
 
     async def noted(self, key: str) -> bytes | None:
@@ -262,7 +266,8 @@ def _apply(db: sqlite3.Connection, each: NodeOperation, ledger: str, digest: str
     task, terms = each.operation.task_small_id, each.operation.terms
     if each.operation.kind in (OperationKind.SUBSCRIBE, OperationKind.UPDATE):
         db.execute(
-            "INSERT OR REPLACE INTO subscriptions VALUES (?, ?, ?, ?, 1, ?, ?, ?)",
+            "INSERT OR REPLACE INTO subscriptions (node_small_id, task_small_id, price_per_compute_unit, "
+            "max_num_compute_units, valid, ledger, tx_digest, updated_at) VALUES (?, ?, ?, ?, 1, ?, ?, ?)",
             (each.node_small_id, task, terms.price, terms.max_units, ledger, digest, at),
         )
     elif each.operation.kind is OperationKind.UNSUBSCRIBE:
@@ -290,7 +295,8 @@ def _drop_failures(db: sqlite3.Connection, ledger: str) -> None:
 
 
 def _transaction(row: Sequence[Any]) -> LedgerTransaction:
-    digest, ledger, sender, sequence, kind, payload, signature, status, abort, at, ended = row[1:]
+    # what a later version of the agent may have added comes after these
+    digest, ledger, sender, sequence, kind, payload, signature, status, abort, at, ended = row[1:12]
     return LedgerTransaction(
         tx_digest=digest,
         ledger=ledger,

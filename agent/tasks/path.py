@@ -152,7 +152,7 @@ class TaskPath:
         await self._ready.wait()
 
     async def run(self) -> None:
-        """Carry out tasks until `stop`. Raises FolderLockedError or JournalTooNewError."""
+        """Carry out tasks until `stop`. Raises FolderLockedError or JournalVersionError."""
         await self.journal.open()
         try:
             await asyncio.to_thread(self._clear_work)

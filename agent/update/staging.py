@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 import structlog
 from tuf.api.metadata import TargetFile
 
+from agent.journal.migrations import NEWEST
 from agent.limits.policy import Policy
 from agent.ports import Downloader
 from agent.update.repository import ReleaseRepository
@@ -28,6 +29,7 @@ from contract.task import SelfUpdateParams
 from release.bundle import BUNDLE_BYTES
 from release.channels import CHANNEL_BYTES, Channel, channel_path, read_channel
 from release.kept import keep_in, kept_in
+from release.manifest import Manifest
 from release.refusals import Refusal, ReleaseRefusedError
 from release.trust import Refresh, Trusted, WantedFile
 from release.verification import (
@@ -207,6 +209,7 @@ class Staging:
             write_whole(ready / name, data)
         verified = self._verified(ready, kept)
         version = verified.manifest.version
+        _check_way_back(verified.manifest)
         if order.target_version not in (None, version, f"v{version}"):
             raise ReleaseRefusedError(
                 Refusal.NOT_OFFERED, f"the bundle is {version}, not {order.target_version}"
@@ -245,6 +248,19 @@ async def _within(seconds: float, what: str) -> AsyncIterator[None]:
             yield
     except TimeoutError:
         raise UnreachableError(f"{what} did not come within {seconds:.0f} s") from None
+
+
+def _check_way_back(manifest: Manifest) -> None:
+    """A release works on the journal as it is until it is proven, so that this one can go on with it. Raises
+    ReleaseRefusedError where it cannot.
+    """
+    reads = manifest.journal_schema.reads
+    if NEWEST not in reads:
+        raise ReleaseRefusedError(
+            Refusal.NO_WAY_BACK,
+            f"{manifest.version} works on journals of version {' and '.join(map(str, reads))}, and this agent writes "
+            f"{NEWEST}: install a release in between first",
+        )
 
 
 def _next(steps: _Steps, data: bytes | None) -> WantedFile | Trusted:

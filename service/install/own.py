@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from service.files import sync
 from service.install.product import AGENT, OPT
 from service.install.release import PROVEN, RELEASES, Stamp
 
@@ -37,6 +38,20 @@ def own_release(prefix: Path | None = None, opt: Path = OPT) -> OwnRelease | Non
         place=place,
         is_proven=(home / PROVEN).resolve() == place,
     )
+
+
+def is_here_to_stay(prefix: Path | None = None, opt: Path = OPT) -> bool:
+    """Whether nobody goes back from what this process runs from, also after a power cut: what the release before could
+    not read may be written now.
+    """
+    own = own_release(prefix, opt)
+    if own is None or not own.is_proven:
+        return own is None
+    try:
+        sync(own.place.parent.parent)  # the link that says so: it may have been laid a moment ago
+    except OSError:
+        return False
+    return True
 
 
 def _stamp(place: Path) -> Stamp | None:

@@ -1,6 +1,6 @@
-"""Scenes on a disk that fails, played in a mount namespace of their own: `python bad_disk.py SCENE FOLDER`.
+"""Scenes on a disk that fails, played in a mount namespace of their own: `python bad_disk.py SCENE FOLDER [before]`.
 
-Prints one JSON line of what was seen.
+Prints one JSON line of what was seen. `before`: on the journal's schema before the newest.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from agent.journal import Journal
 from agent.subscriptions.file import TransactionStoreError
 from agent.subscriptions.store import TransactionStore
@@ -20,7 +22,7 @@ from contract.clock import SystemClock
 from contract.task import TaskName
 from service.ownfolder import ForeignFolderError, check_files
 from tests.agent.fake_cloud import code
-from tests.agent.journals import found
+from tests.agent.journals import found, hold_back
 from tests.agent.policies import policy_with
 from tests.agent.stage import Site
 from tests.agent.subscriptions.test_store import transaction
@@ -162,6 +164,8 @@ async def begins(folder: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    if sys.argv[3:] == ["before"]:
+        hold_back(pytest.MonkeyPatch())
     scene = {
         "full": full,
         "read_only": read_only,

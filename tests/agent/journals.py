@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from agent.journal import Arrival, Journal, StepAck, TaskRecord
+from agent.journal.file import JournalFile
 from agent.journal.settlement import Settlement, succeeded
 from agent.journal.writer import Writer
 from contract.clock import Clock
@@ -94,3 +95,8 @@ def watch_journals(patch: pytest.MonkeyPatch) -> None:
         return future
 
     patch.setattr(Writer, "_submit", _submit)
+
+
+def hold_back(patch: pytest.MonkeyPatch) -> None:
+    """Have every journal opened from now on be that of a release that is not proven yet."""
+    patch.setattr(JournalFile, "_may_step", lambda _: False)

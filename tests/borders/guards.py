@@ -1841,6 +1841,55 @@ def _releases() -> Iterator[Guard]:
         f"{staged}only_a_newer_release_is_taken",
     )
     yield Guard(
+        "a release that leaves no way back is not staged",
+        "agent/update/staging.py",
+        "if NEWEST not in reads:",
+        "if False:",
+        "tests/agent/update/test_staging.py::test_a_release_that_would_leave_no_way_back_is_not_staged",
+    )
+    yield Guard(
+        "a release that is not proven leaves the journal's form alone",
+        "agent/journal/schema.py",
+        "    if may_step:\n",
+        "    if True:\n",
+        "tests/agent/journal/test_versions.py::test_each_works_on_tables_that_the_release_before_knows_until_it_is_proven",
+    )
+    yield Guard(
+        "a journal of too long ago is not worked on without proof",
+        "agent/journal/schema.py",
+        "elif version < newest - 1:",
+        "elif False:",
+        "tests/agent/journal/test_versions.py::test_without_proof_a_journal_is_worked_on_exactly_where_the_bundle_says_so",
+    )
+    yield Guard(
+        "without its link no release is proven",
+        "service/install/own.py",
+        "is_proven=(home / PROVEN).resolve() == place",
+        "is_proven=True",
+        "tests/service/install/test_own.py::test_a_release_is_what_its_stamp_says_and_proven_by_the_link_alone",
+    )
+    yield Guard(
+        "a release whose files were changed fails its self-test",
+        "agent/selftest/checks.py",
+        "if digest(own.place) != own.sha256:",
+        "if False:",
+        "tests/agent/selftest/test_selftest.py::test_files_of_a_release_that_are_not_those_of_its_stamp_fail_it",
+    )
+    yield Guard(
+        "a self-test leaves room to the agent",
+        "agent/selftest/copies.py",
+        "if free < needed:",
+        "if False:",
+        "tests/agent/selftest/test_selftest.py::test_a_full_disk_fails_it_before_anything_is_copied",
+    )
+    yield Guard(
+        "a miner of an unknown make costs itself alone",
+        "agent/miners/inventory.py",
+        'except msgspec.DecodeError as error:\n        log.warning("inventory.unreadable"',
+        'except ZeroDivisionError as error:\n        log.warning("inventory.unreadable"',
+        "tests/agent/update/test_going_back.py::test_miners_that_are_known_though_one_is_of_a_make_that_is_not",
+    )
+    yield Guard(
         "a release for another platform is not taken",
         "release/verification.py",
         "if platform != installed.platform:",

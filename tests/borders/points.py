@@ -60,6 +60,9 @@ _ATTACKS = "tests/agent/update/test_attacks.py::test_"
 _STAGING = "tests/agent/update/test_staging.py::test_"
 _ORDER = "tests/agent/update/test_order.py::test_"
 _ORDERED = "tests/cloud/release/test_self_update.py::test_"
+_BACK = "tests/agent/update/test_going_back.py::test_"
+_VERSIONS = "tests/agent/journal/test_versions.py::test_"
+_SELF_TEST = "tests/agent/selftest/test_selftest.py::test_"
 _SIGNING = "tests/cloud/release/test_commands.py::test_"
 _SHOWN = "tests/cloud/release/test_serving.py::test_"
 _CHANGED = "tests/release/test_mutations.py::test_"
@@ -434,6 +437,44 @@ POINTS: dict[str, tuple[Point, ...]] = {
                 f"{_STAGING}an_older_or_equal_version_is_not_even_fetched",
                 f"{_JUDGED_AGAIN}only_a_newer_release_is_taken",
                 f"{_JUDGED_AGAIN}a_bundle_for_another_platform_is_refused",
+            ),
+        ),
+        Point(
+            "a release that the one before could not follow",
+            "Not staged; a journal further back is left alone. Until it is proven a release works on the journal of the one before.",
+            (
+                f"{_STAGING}a_release_that_would_leave_no_way_back_is_not_staged",
+                f"{_VERSIONS}without_proof_a_journal_is_worked_on_exactly_where_the_bundle_says_so",
+                f"{_VERSIONS}each_works_on_tables_that_the_release_before_knows_until_it_is_proven",
+                f"{_VERSIONS}the_step_that_was_put_off_is_taken_soon_after_the_proof_and_forgets_nothing",
+                f"{_SELF_TEST}a_process_of_a_release_knows_by_itself_what_it_may_do",
+                "tests/service/install/test_own.py::test_what_the_release_before_could_not_read_is_written_by_what_is_here_to_stay",
+            ),
+        ),
+        Point(
+            "a release that would not run on this host",
+            "Its self-test says so: files that are not those of its stamp, a key of the config, a store that it cannot read in a "
+            "copy, a disk without room for copies.",
+            (
+                f"{_SELF_TEST}files_of_a_release_that_are_not_those_of_its_stamp_fail_it",
+                f"{_SELF_TEST}a_key_that_this_release_does_not_know_fails_it",
+                f"{_SELF_TEST}a_damaged_store_fails_it_and_is_left_to_the_agent",
+                f"{_SELF_TEST}a_journal_of_a_later_release_fails_it",
+                f"{_SELF_TEST}open_tasks_that_it_cannot_read_fail_it",
+                f"{_SELF_TEST}readings_that_it_would_drop_fail_it",
+                f"{_SELF_TEST}a_file_that_the_user_of_the_agent_cannot_read_fails_it",
+                f"{_SELF_TEST}a_full_disk_fails_it_before_anything_is_copied",
+            ),
+        ),
+        Point(
+            "what a newer release left in a store",
+            "Is passed over where it was added; a miner of an unknown make costs itself alone.",
+            (
+                f"{_BACK}readings_that_wait_for_the_cloud",
+                f"{_BACK}miners_that_are_known_though_one_is_of_a_make_that_is_not",
+                f"{_BACK}transactions_and_the_subscriptions_that_follow_from_them",
+                f"{_BACK}what_a_rig_runs",
+                f"{_BACK}what_a_monitor_switched_off",
             ),
         ),
         Point(

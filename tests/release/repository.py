@@ -24,6 +24,7 @@ from tuf.api.metadata import (
     Timestamp,
 )
 
+from agent.journal.migrations import NEWEST
 from release.bundle import wheel_of, write_bundle
 from release.channels import ChannelFile, channel_path
 from release.manifest import JournalSchema, Manifest
@@ -51,7 +52,7 @@ def manifest_of(wheels: Path, version: str = "0.3.0", **other: Any) -> Manifest:
         "platform": PLATFORM,
         "python": "3.11",
         "built_at": NOW - timedelta(days=1),
-        "journal_schema": JournalSchema(reads=(6, 7), writes=7),
+        "journal_schema": JournalSchema(reads=(NEWEST, NEWEST + 1), writes=NEWEST + 1),
         "link": (1,),
         "wheels": tuple(wheel_of(each) for each in sorted(wheels.iterdir())),
     }

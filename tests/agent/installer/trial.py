@@ -19,7 +19,7 @@ from agent.installer.book import UpdateRecord
 from agent.installer.machine import UpdateInstaller
 from agent.installer.making import Judgement, ReleaseMaker
 from agent.installer.places import UpdatePlaces
-from agent.installer.selftest import SelfTestError, self_test
+from agent.installer.selftest import NotFitError, self_test
 from agent.installer.units import AgentUnits
 from release.handover import OUTCOMES, PROGRESS, REQUEST, UpdateOutcome, UpdateRequest
 from service.disk import Disk
@@ -158,7 +158,7 @@ class Trial:
         """What it would come to, for those who try a thousand times."""
         said = does(self.places.release(version))["self_test"]
         if said != "well":
-            raise SelfTestError(said, ())
+            raise NotFitError(said, ())
 
     @property
     def current(self) -> str | None:

@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
-from agent.journal import Journal, JournalTooNewError
-from agent.journal.schema import MIGRATIONS, migrate, open_database
+from agent.journal import Journal, JournalVersionError
+from agent.journal.file import JournalFile
+from agent.journal.migrations import MIGRATIONS, NEWEST, READS
+from agent.journal.schema import (
+    JournalTooNewError,
+    JournalTooOldError,
+    migrate,
+    open_database,
+    schema_of,
+)
+from agent.journal.states import State
 from service.files import FolderLockedError
-from tests.agent.journals import AT, PLAN, accept, acknowledge, opened, outbox, record
+from tests.agent.clock import SettableClock
+from tests.agent.journals import (
+    AT,
+    PLAN,
+    accept,
+    acknowledge,
+    done,
+    found,
+    hold_back,
+    opened,
+    outbox,
+    record,
+)
 from tests.virtual_time import loop_clock
+from tests.waiting import until
 
 
 async def test_numbers_rise_across_restarts_though_the_outbox_is_empty(tmp_path: Path) -> None:
@@ -25,8 +48,88 @@ async def test_numbers_rise_across_restarts_though_the_outbox_is_empty(tmp_path:
         assert [each.seq for each in await outbox(journal)] == [3]
 
 
-async def test_an_older_journal_is_brought_up_to_date(tmp_path: Path) -> None:
+def tables(path: Path) -> tuple[int, set[str]]:
+    """The version of a journal, and how its tables and indexes were made."""
+    with closing(sqlite3.connect(path)) as db:
+        return schema_of(db), {str(row[0]) for row in db.execute("SELECT sql FROM sqlite_master")}
+
+
+def tables_after(steps: int) -> tuple[int, set[str]]:
+    """The same of a new journal with so many of the steps."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        migrate(db, MIGRATIONS[:steps])
+        return steps, {str(row[0]) for row in db.execute("SELECT sql FROM sqlite_master")}
+
+
+async def test_each_works_on_tables_that_the_release_before_knows_until_it_is_proven(
+    tmp_path: Path, schema: int
+) -> None:
     path = tmp_path / "journal.db"
+    async with opened(tmp_path) as journal:
+        await accept(journal, record("t1"))
+        assert tables(path) == tables_after(schema)
+    async with opened(tmp_path) as journal:
+        assert [each.task_id for each in await journal.unfinished()] == ["t1"]
+        assert tables(path) == tables_after(schema)
+
+
+async def test_the_step_that_was_put_off_is_taken_soon_after_the_proof_and_forgets_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proof: list[str] = []
+    monkeypatch.setattr(JournalFile, "_may_step", lambda _: bool(proof))
+    path, clock = tmp_path / "journal.db", SettableClock()
+    async with opened(tmp_path, clock, keep_days=1) as journal:
+        await accept(journal, record("t1"), record("t2"))
+        await journal.settle(record("t1"), done(), AT)
+        await acknowledge(journal)
+        await clock.advance(3 * 86_400.0)
+        await journal.note("t2", "still", "here")
+        assert tables(path)[0] == NEWEST - 1
+        proof.append("the link leads here")
+        await clock.advance(60.0)
+        await until(lambda: tables(path) == tables_after(NEWEST))
+        assert (await found(journal, "t1")).state is State.REPORTED, "its age is counted from now"
+        await journal.settle(record("t2"), done(), AT)
+        await acknowledge(journal)
+        await clock.advance(2 * 86_400.0)
+
+        async def forgotten() -> bool:
+            return await journal.find("t1") is None and await journal.find("t2") is None
+
+        await until(forgotten)
+
+
+async def test_the_step_that_was_put_off_is_taken_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "journal.db"
+    hold_back(monkeypatch)
+    async with opened(tmp_path) as journal:
+        await accept(journal, record("t1"))
+    monkeypatch.setattr(JournalFile, "_may_step", lambda _: True)
+    async with opened(tmp_path) as journal:
+        assert tables(path) == tables_after(NEWEST)
+        assert [each.task_id for each in await journal.unfinished()] == ["t1"]
+
+
+@pytest.mark.parametrize("version", range(1, NEWEST + 2))
+def test_without_proof_a_journal_is_worked_on_exactly_where_the_bundle_says_so(
+    version: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "journal.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        migrate(db, MIGRATIONS[:version])
+        db.execute(f"PRAGMA user_version = {version}")
+    before = tables(path)
+    with ExitStack() as stack:
+        if version not in READS:
+            stack.enter_context(pytest.raises(JournalVersionError))
+        open_database(path, may_step=False)[0].close()
+    assert tables(path) == before
+
+
+def oldest_journal(path: Path) -> None:
     old = sqlite3.connect(path, isolation_level=None)
     migrate(old, MIGRATIONS[:1])
     old.execute("INSERT INTO meta VALUES ('journal_id', 'the-old-one')")
@@ -43,15 +146,26 @@ async def test_an_older_journal_is_brought_up_to_date(tmp_path: Path) -> None:
     old.execute("INSERT INTO outbox VALUES (41, 't1', 'queuing', '', 0, '[]')")
     assert old.execute("PRAGMA user_version").fetchone()[0] == 1
     old.close()
+
+
+async def test_an_older_journal_is_brought_up_to_date_by_who_may(
+    tmp_path: Path, schema: int
+) -> None:
+    path = tmp_path / "journal.db"
+    oldest_journal(path)
+    before = tables(path)
+    if schema < NEWEST:
+        journal = Journal(path, loop_clock(), ballast_bytes=4096)
+        with pytest.raises(JournalTooOldError, match="release in between"):
+            await journal.open()
+        await journal.close()
+        assert tables(path) == before
+        return
     async with opened(tmp_path) as journal:
         assert (journal.journal_id, journal.last_seq) == ("the-old-one", 41)
         assert [each.task_id for each in await journal.unfinished()] == ["t1"]
         assert await journal.find("t0") is not None, "its age is counted from now on"
-    again = sqlite3.connect(path)
-    assert again.execute("PRAGMA user_version").fetchone()[0] == len(MIGRATIONS)
-    names = {row[0] for row in again.execute("SELECT name FROM sqlite_master")}
-    again.close()
-    assert "outbox_task" in names
+    assert tables(path) == tables_after(NEWEST)
 
 
 def test_a_migration_that_breaks_leaves_the_journal_as_it_was(tmp_path: Path) -> None:

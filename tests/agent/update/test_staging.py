@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from agent.journal.migrations import NEWEST
 from contract.errors import StorageFullError
+from release.manifest import JournalSchema
 from release.refusals import Refusal
 from tests.agent.update.site import Site, bundle_path, site_in
 from tests.release.repository import INSTALLED, bundle_of, sha256
@@ -69,6 +71,15 @@ async def test_a_second_look_fetches_only_the_timestamp(site: Site) -> None:
 async def test_a_platform_without_a_bundle_is_told_so(site: Site) -> None:
     site.installed = INSTALLED._replace(platform="deb13_arm64")
     assert "deb13_arm64" in await site.refused(Refusal.NOT_OFFERED)
+
+
+async def test_a_release_that_would_leave_no_way_back_is_not_staged(site: Site) -> None:
+    ahead = JournalSchema(reads=(NEWEST + 1, NEWEST + 2), writes=NEWEST + 2)
+    bundle = bundle_of(site.place / "wheels", "0.4.0", journal_schema=ahead)
+    site.repository.release(bundle, "0.4.0")
+    said = await site.refused(Refusal.NO_WAY_BACK)
+    assert f"works on journals of version {NEWEST + 1} and {NEWEST + 2}" in said
+    assert "release in between" in said
 
 
 # --- this host

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.install.own import OwnRelease, own_release
+from service.install.own import OwnRelease, is_here_to_stay, own_release
 from service.install.release import PROVEN, STAMP, Stamp, finish, flip
 
 
@@ -85,3 +85,14 @@ def test_a_checkout_and_an_environment_of_ones_own_are_no_release(
     assert at(opt, "packaged") is None
     assert at(opt, "releases/0.3.0/lib") is None
     assert own_release(tmp_path / "other" / "releases" / "0.3.0", opt) is None
+
+
+def test_what_the_release_before_could_not_read_is_written_by_what_is_here_to_stay(
+    opt: Path,
+) -> None:
+    releases = opt / "miner-agent" / "releases"
+    assert is_here_to_stay()  # where these tests run nobody goes back by himself
+    assert is_here_to_stay(releases / "0.2.0", opt)
+    assert not is_here_to_stay(releases / "0.3.0", opt)
+    flip(opt / "miner-agent" / PROVEN, "0.3.0")
+    assert is_here_to_stay(releases / "0.3.0", opt)
