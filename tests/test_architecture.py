@@ -133,6 +133,18 @@ def test_the_rooms_of_the_agent_stand_on_one_another() -> None:
     assert wrong == []
 
 
+def test_what_root_runs_to_update_us_knows_little_of_us() -> None:
+    known = ("agent.installer", "agent.config", "contract.clock", "release", "service")
+    wrong = [
+        f"{path}:{line} imports {module}"
+        for path, tree in sources()
+        if path.startswith("agent/installer/")
+        for line, module in imports(tree)
+        if module.split(".")[0] in ROOMS and not within(module, known)
+    ]
+    assert wrong == []
+
+
 def test_the_rules_name_no_file_that_does_not_exist() -> None:
     named = (
         *MAY_OPEN_SOCKETS,

@@ -138,6 +138,7 @@ class ReleaseMaker:
         """Take away what a release was made of, and what is left of one."""
         self._disk.rmtree(self._places.releases / _MADE)
         self._disk.rmtree(self._places.releases / _GONE)
+        self._disk.sync(self._places.releases)
         self._disk.rmtree(self._places.work)
 
     def _take_out(self, into: Path) -> Manifest:

@@ -19,7 +19,7 @@ def swept(*words: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("words", [("kills", "6", "0"), ("cuts", "6")], ids=lambda each: each[0])
+@pytest.mark.parametrize("words", [("kills", "11", "0"), ("cuts", "11")], ids=lambda each: each[0])
 def test_it_ends_on_a_release_that_runs_and_with_a_true_outcome(words: tuple[str, ...]) -> None:
     assert "| proves itself | flipped |" in swept(*words)
 
