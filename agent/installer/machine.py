@@ -28,6 +28,7 @@ from service.install.release import flip, old_releases, running
 # So often the watch may be begun for one release: one that takes the whole host down is given up, too.
 TRIES_MOST: Final = 3
 _ORDERS_MOST: Final = 16  # of one start; the path unit starts the next one
+_OVERTAKEN: Final = "another release was installed meanwhile"
 log: Any = structlog.get_logger(__name__)
 
 
@@ -149,7 +150,7 @@ class UpdateInstaller:
         except NotFitError as error:
             message = f"its self-test says: {error}"
             return self._ended(record, "not_done", "self_test", message, error.log)
-        except (ReleaseRefusedError, NotInstalledError, OSError) as error:
+        except (ReleaseRefusedError, NotInstalledError, OSError, ValueError) as error:
             return self._refused(record, error)
 
     async def _watched(self, record: UpdateRecord) -> UpdateRecord:
@@ -157,28 +158,27 @@ class UpdateInstaller:
         after, before = record.after, record.before
         assert after is not None, "it was installed"
         assert before is not None, "it was taken with a release that runs"
-        leads_to = running(self._places.current)
-        if leads_to not in (None, before.version, after.version):
-            return self._ended(
-                record, "not_done", "overtaken", "another release was installed meanwhile"
-            )
-        if self._places.stamped(after.version) != after:
+        if self._is_overtaken(record):
+            return self._ended(record, "not_done", "overtaken", _OVERTAKEN)
+        if self._places.stamped(after.version) is None:
             return self._back(record, "gone", "was taken away meanwhile")
         if record.tries >= TRIES_MOST:
             return self._back(record, "interrupted", "was cut off each time that it ran")
         try:
             record = self._book.write(record, UpdateStep.FLIPPED, tries=record.tries + 1)
-            if leads_to != after.version:
+            if running(self._places.current) != after.version:
                 flip(self._places.current, after.version, self._disk)
         except OSError as error:
             return self._back(record, "storage_full", str(error))
         unproven = await self._watch.verdict(
-            after, self._started(after), lambda: running(self._places.current) == after.version
+            after,
+            self._started(after),
+            lambda: self._places.identity(self._places.current) == after,
         )
         if unproven is None:
             return self._book.write(record, UpdateStep.PROVEN)
-        if unproven.reason == "overtaken":
-            return self._ended(record, "not_done", unproven.reason, unproven.message)
+        if self._is_overtaken(record):
+            return self._ended(record, "not_done", "overtaken", _OVERTAKEN)
         lines = self._units.log(unproven.invocation)
         return self._back(record, unproven.reason, unproven.message, lines)
 
@@ -197,17 +197,23 @@ class UpdateInstaller:
         """The release before it is started, unless it runs, and the one that failed taken away."""
         before = record.before
         assert before is not None, "it was taken with a release that runs"
-        leads_to = running(self._places.current)
-        if leads_to in (None, record.version):
+        if self._is_overtaken(record):
+            return self._ended(record, "not_done", "overtaken", _OVERTAKEN, record.log)
+        if running(self._places.current) != before.version:
             flip(self._places.current, before.version, self._disk)
-        elif leads_to != before.version:
-            return self._ended(record, "not_done", record.reason, record.message, record.log)
         self._started(before)
         is_ready = await self._watch.until_ready(before)
         message = f"{record.version} {record.message}; {before.version} runs again"
         if not is_ready:
             message = f"{record.version} {record.message}; {before.version} was started, and is not ready yet"
         return self._ended(record, "not_done", record.reason, message, record.log)
+
+    def _is_overtaken(self, record: UpdateRecord) -> bool:
+        """Whether somebody has `current` lead to another release, be it another one of the same version: whoever
+        installs by hand vouches for it.
+        """
+        found = self._places.identity(self._places.current)
+        return found not in (None, record.before, record.after)
 
     def _started(self, release: ReleaseIdentity) -> UnitState | None:
         """Restart the unit, unless that release runs. Gives the unit before that restart."""
@@ -232,7 +238,7 @@ class UpdateInstaller:
             return msgspec.structs.replace(record, step=UpdateStep.GOING_BACK, **changed)
 
     def _refused(self, record: UpdateRecord, error: Exception) -> UpdateRecord:
-        reason = getattr(error, "reason", "disk")
+        reason = getattr(error, "reason", "disk" if isinstance(error, OSError) else "no_version")
         return self._ended(record, "refused", str(reason), str(error))
 
     def _ended(

@@ -89,7 +89,7 @@ class ReleaseWatch:
             seen = self.look()
             passed_s = self._clock.mono() - begun_s
             if not is_ours():
-                return Unproven("overtaken", "another release was installed meanwhile", "")
+                return Unproven("gone", "is not what is led to any more", "")
             if _restarts(seen.unit, before) > self._limits.restarts_most:
                 return self._unproven(seen, "crash_loop", "ended again and again", before)
             lacking = self._lacking(release, seen)

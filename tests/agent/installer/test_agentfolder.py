@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from agent.installer.agentfolder import AgentFolder, OddRequestError
 from release.handover import REQUEST, RUNNING, UpdateRequest
 from release.refusals import ReleaseRefusedError
 from release.verification import BUNDLE
-from service.disk import DISK
+from service.disk import DISK, Disk
 from tests.agent.installer.trial import NEW, OLD, TASK, Trial
 
 SHA256 = "a" * 64
@@ -116,8 +115,16 @@ def test_a_link_to_another_folder_has_nothing_unlinked_there(state: Path, tmp_pa
     theirs = tmp_path / "theirs"
     theirs.mkdir()
     (theirs / "request.json").write_text("of another")
-    shutil.rmtree(state / "update")
-    (state / "update").symlink_to(theirs)
+
+    class Swapping(Disk):
+        def unlink(self, path: Path, *, folder: int | None = None) -> None:
+            (state / "update").rename(state / "moved")
+            (state / "update").symlink_to(theirs)
+            super().unlink(path, folder=folder)
+
+    AgentFolder(state).drop_request(Swapping())
+    assert (theirs / "request.json").exists()
+    assert not (state / "moved/request.json").exists()
     with pytest.raises(OSError, match="update"):
         AgentFolder(state).drop_request(DISK)
     assert (theirs / "request.json").exists()

@@ -292,6 +292,30 @@ def test_a_release_that_somebody_installs_meanwhile_is_left_alone(tmp_path: Path
     assert trial.installed == [OLD, "0.4.0"]
 
 
+def test_the_same_version_installed_by_hand_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    trial = Trial.made(tmp_path)
+
+    def meanwhile(what: str, _path: Path) -> None:
+        if what == "wait" and trial.system.facts["now"] < 32:
+            shutil.rmtree(trial.places.release(NEW))
+            trial.stand(NEW, ready_s=1)
+            flip(trial.places.proven, NEW)
+
+    trial.system.before = meanwhile
+    trial.run()
+    outcome = trial.outcome
+    assert (outcome.verdict, outcome.reason) == ("not_done", "overtaken")
+    assert (trial.current, trial.proven, trial.installed) == (NEW, NEW, [OLD, NEW])
+
+
+def test_a_release_with_a_version_of_nobody_is_not_updated(tmp_path: Path) -> None:
+    trial = Trial.made(tmp_path)
+    trial.places.release(OLD).rename(trial.places.release("strange"))
+    flip(trial.places.current, "strange")
+    trial.run()
+    assert (trial.outcome.verdict, trial.outcome.reason) == ("refused", "no_version")
+
+
 def test_a_release_that_is_taken_away_before_it_runs_is_gone_back_from(tmp_path: Path) -> None:
     trial = Trial.made(tmp_path)
 
