@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -16,9 +17,10 @@ from release.refusals import Refusal, ReleaseRefusedError
 BUNDLE_BYTES: Final = 512 * 1024 * 1024
 
 
-def check_bundle(source: Source) -> Manifest:
-    """Read a bundle to its end, in pieces of 256 KiB, and compare every wheel with the manifest. Raises
-    ReleaseRefusedError for all that is not exactly a bundle; the file's own reading may raise OSError.
+def check_bundle(source: Source, into: Path | None = None) -> Manifest:
+    """Read a bundle to its end, in pieces of 256 KiB, and compare every wheel with the manifest; with `into`, put the
+    wheels into that folder. Raises ReleaseRefusedError for all that is not exactly a bundle: what is in the folder then
+    is worth nothing. The file's own reading may raise OSError.
     """
     found = members(source, most=WHEELS_MAX + 1)
     manifest = _first(found)
@@ -29,8 +31,11 @@ def check_bundle(source: Source) -> Manifest:
         if member is None or (member.name, member.size) != (wheel.file, wheel.size):
             raise _bad(f"{wheel.file} does not stand where the manifest has it, with its size")
         digest = hashlib.sha256()
-        for piece in member.content:
-            digest.update(piece)
+        with nullcontext() if into is None else (into / wheel.file).open("xb") as out:
+            for piece in member.content:
+                digest.update(piece)
+                if out is not None:
+                    out.write(piece)
         if digest.hexdigest() != wheel.sha256:
             raise _bad(f"{wheel.file} is not the file of the manifest")
     if (extra := next(found, None)) is not None:

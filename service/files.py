@@ -8,6 +8,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from service.disk import DISK, Disk
 from service.hostuser import HostUser
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -60,33 +61,27 @@ def _holder(handle: int) -> str:
 
 
 def write_whole(
-    path: Path, data: bytes, *, mode: int = 0o600, owner: HostUser | None = None
+    path: Path,
+    data: bytes,
+    *,
+    mode: int = 0o600,
+    owner: HostUser | None = None,
+    disk: Disk = DISK,
 ) -> None:
     """Write a file beside, sync it, then rename it: after a power cut the old or the new one is there, never a part.
     It belongs to `owner`, where root writes it for another. Blocks. Raises OSError: the old one is there then.
     """
     beside = path.with_name(path.name + ".new")
-    beside.unlink(missing_ok=True)
-    # a new file, always: root follows no link that the owner of the folder may have laid
-    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    with os.fdopen(handle, "wb") as file:
-        os.fchmod(handle, mode)
-        if owner is not None:
-            os.fchown(handle, owner.uid, owner.gid)
-        file.write(data)
-        file.flush()
-        os.fsync(handle)
-    beside.replace(path)
-    sync(path.parent)
+    disk.unlink(beside)
+    disk.create(beside, data, mode=mode, owner=owner)
+    disk.sync(beside)
+    disk.rename(beside, path)
+    disk.sync(path.parent)
 
 
 def sync(path: Path) -> None:
     """Have a file, or the names in a folder, on the disk before this returns. Raises OSError."""
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    DISK.sync(path)
 
 
 def make_private(path: Path) -> None:

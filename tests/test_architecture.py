@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 # The rooms of the agent from the ground up: each may import those before it.
 FLOORS = (
     "ports", "config", "limits", "host", "journal", "miners", "firmware", "update", "link", "telemetry", "scan", "tasks", "local",
-    "subscriptions", "rig", "sinks", "selftest", "daemon", "demo", "cli", "__main__",
+    "subscriptions", "rig", "sinks", "selftest", "installer", "daemon", "demo", "cli", "__main__",
 )  # fmt: skip
 
 # Who may open sockets. A module that only names a type or an error of these libraries is not meant.
@@ -129,6 +129,18 @@ def test_the_rooms_of_the_agent_stand_on_one_another() -> None:
         for line, module in imports(tree)
         if module.startswith("agent.")
         and floor(module) > floor(path.removesuffix(".py").replace("/", "."))
+    ]
+    assert wrong == []
+
+
+def test_what_root_runs_to_update_us_knows_little_of_us() -> None:
+    known = ("agent.installer", "agent.config", "contract.clock", "release", "service")
+    wrong = [
+        f"{path}:{line} imports {module}"
+        for path, tree in sources()
+        if path.startswith("agent/installer/")
+        for line, module in imports(tree)
+        if module.split(".")[0] in ROOMS and not within(module, known)
     ]
     assert wrong == []
 

@@ -24,12 +24,12 @@ from agent.limits.policy import Policy
 from agent.ports import Downloader
 from agent.update.handing import STAGED_IN
 from agent.update.repository import ReleaseRepository
-from agent.update.trust_folder import keep_in, kept_in
 from contract.clock import Clock
 from contract.errors import FileTooBigError, StorageFullError, UnreachableError
 from contract.task import SelfUpdateParams
 from release.bundle import BUNDLE_BYTES
 from release.channels import CHANNEL_BYTES, Channel, channel_path, read_channel
+from release.kept import keep_in, kept_in
 from release.manifest import Manifest
 from release.refusals import Refusal, ReleaseRefusedError
 from release.trust import Refresh, Trusted, WantedFile

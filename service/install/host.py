@@ -62,6 +62,10 @@ class TargetHost(msgspec.Struct, frozen=True):
 
     def run(self, command: str, *args: str) -> None:
         """Of systemd, for this host's root. Raises HostCommandError."""
+        self.ask(command, *args)
+
+    def ask(self, command: str, *args: str) -> str:
+        """The same; gives what it wrote."""
         elsewhere = () if self.is_this else (f"--root={self.root}",)
         words = [command, *elsewhere, *args]
         try:
@@ -73,6 +77,7 @@ class TargetHost(msgspec.Struct, frozen=True):
         if done.returncode != 0:
             said = (done.stderr or done.stdout).strip().splitlines()
             raise HostCommandError(f"{' '.join(words)}: {said[-1] if said else done.returncode}")
+        return done.stdout
 
 
 THIS: Final = TargetHost()

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
 from service.files import sync
 from service.install.product import AGENT, OPT
-from service.install.release import Stamp
-
-PROVEN: Final = "proven"  # beside `current`: the last release that proved itself
+from service.install.release import PROVEN, RELEASES, Stamp
 
 
 class OwnRelease(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +29,7 @@ def own_release(prefix: Path | None = None, opt: Path = OPT) -> OwnRelease | Non
     """
     home = (opt / AGENT.name).resolve()
     place = Path(sys.prefix if prefix is None else prefix).resolve()
-    if place.parent != home / AGENT.releases.name:
+    if place.parent != home / RELEASES:
         return None
     stamp = _stamp(place)
     return OwnRelease(

@@ -7,6 +7,8 @@ from typing import Final
 
 import msgspec
 
+from service.install.release import CURRENT, PROVEN, RELEASES
+
 FILES: Final = Path(__file__).resolve().parent.parent / "systemd"  # as they come with us
 OPT: Final = Path("/opt")
 
@@ -36,12 +38,12 @@ class Product(msgspec.Struct, frozen=True):
     @property
     def current(self) -> Path:
         """A link to the release that its units run."""
-        return self.home / "current"
+        return self.home / CURRENT
 
     @property
     def proven(self) -> Path:
         """A link to the last release that proved itself on this host; whoever installs one by hand vouches for it."""
-        return self.home / "proven"
+        return self.home / PROVEN
 
     @property
     def leads(self) -> tuple[Path, ...]:
@@ -60,7 +62,7 @@ class Product(msgspec.Struct, frozen=True):
 
     @property
     def releases(self) -> Path:
-        return self.home / "releases"
+        return self.home / RELEASES
 
     @property
     def packaged(self) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import compileall
+import contextlib
 import hashlib
 import os
 import re
@@ -11,8 +13,17 @@ from typing import Final
 
 import msgspec
 
+from service.disk import DISK, Disk
+from service.hostuser import is_root
+
 STAMP: Final = "release.json"
 COMPILED: Final = "__pycache__"
+# In the folder of a product: its releases, the link to the one that its units run, and, of the agent, the link to the
+# last one that proved itself.
+RELEASES: Final = "releases"
+CURRENT: Final = "current"
+PROVEN: Final = "proven"
+_KEPT: Final = 2
 _VERSION: Final = re.compile(
     r"(\d{1,6}(?:\.\d{1,6}){0,5})(?:(a|b|rc)(\d{1,6}))?(?:\.post(\d{1,6}))?(?:\.dev(\d{1,6}))?",
     re.ASCII,
@@ -100,6 +111,20 @@ def finish(
     return stamp
 
 
+def settle(release: Path, place: Path) -> None:
+    """What is left to do for a release that is whole: it is root's, nobody else writes it, everybody may run it, and
+    Python has compiled it for its place. Raises OSError.
+    """
+    for where, _, names in os.walk(release):
+        for each in (Path(where), *(Path(where, name) for name in names)):
+            if is_root():
+                os.lchown(each, 0, 0)
+            if not each.is_symlink():
+                mode = each.stat().st_mode
+                each.chmod(0o755 if each.is_dir() or mode & 0o100 else 0o644)
+    compileall.compile_dir(release, quiet=2, stripdir=str(release), prependdir=str(place))
+
+
 def digest(release: Path) -> str:
     """Of the names and contents of the files of a release, but for its stamp and what Python compiled.
     Raises OSError.
@@ -121,19 +146,43 @@ def _files(release: Path) -> Iterable[Path]:
                 yield Path(folder, name)
 
 
-def flip(current: Path, version: str) -> None:
+def flip(current: Path, version: str, disk: Disk = DISK) -> None:
     """Have `current` lead to that release, in one step: a power cut leaves the old link or the new one.
     Raises OSError.
     """
     beside = current.with_name(f".{current.name}.new")
-    beside.unlink(missing_ok=True)
-    beside.symlink_to(Path("releases") / version)
-    beside.replace(current)
-    folder = os.open(current.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    disk.unlink(beside)
+    disk.symlink(beside, Path(RELEASES) / version)
+    disk.rename(beside, current)
+    disk.sync(current.parent)
+
+
+def old_releases(home: Path, run_from: Path | None = None) -> list[str]:
+    """The versions below `home` that nobody needs: two stay, and what `current` and `proven` lead to is among them;
+    so does what a process was started from, whose folder is `run_from` where that is not `home` itself.
+    """
+    releases = home / RELEASES
+    if not releases.is_dir():
+        return []
+    found = [each.name for each in releases.iterdir() if Stamp.read(each) is not None]
+    kept = {running(home / CURRENT), running(home / PROVEN)} - {None}
+    others = sorted({*found} - kept, key=version_order)
+    spare = others[max(0, len(others) - max(0, _KEPT - len(kept))) :]
+    return [
+        each
+        for each in others
+        if each not in spare and not is_in_use((run_from or home) / RELEASES / each)
+    ]
+
+
+def is_in_use(release: Path) -> bool:
+    """Whether a process of this host was started from there."""
+    words = f"{release}/".encode()
+    for each in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if each.read_bytes().startswith(words):
+                return True
+    return False
 
 
 def running(current: Path) -> str | None:
@@ -141,4 +190,4 @@ def running(current: Path) -> str | None:
     if not current.is_symlink():
         return None
     version = current.readlink().name
-    return version if (current.parent / "releases" / version / STAMP).is_file() else None
+    return version if (current.parent / RELEASES / version / STAMP).is_file() else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import compileall
 import contextlib
 import os
 import platform
@@ -18,14 +17,21 @@ from service.hostuser import is_root
 from service.install.environment import CannotInstallError, Environment
 from service.install.host import HostCommandError, TargetHost
 from service.install.product import OF_ROOT, Product
-from service.install.release import Stamp, finish, flip, running, version_order
+from service.install.release import (
+    Stamp,
+    finish,
+    flip,
+    old_releases,
+    running,
+    settle,
+    version_order,
+)
 
 SYSUSERS: Final = "systemd-sysusers"
 TMPFILES: Final = "systemd-tmpfiles"
 SYSTEMCTL: Final = "systemctl"
 _SYSCTL: Final = "/usr/lib/systemd/systemd-sysctl"
 _ROOM_FOR: Final = 2.5  # a release and what Python compiles of it, in sizes of what is copied
-_KEPT_RELEASES: Final = 2
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -185,8 +191,7 @@ class Installation:
             python=self._source.python,
             commands=self._source.commands,
         )
-        _give_to_root(made)
-        compileall.compile_dir(made, quiet=2, stripdir=str(made), prependdir=str(place))
+        settle(made, place)
         os.sync()
         self._host.remove(place)  # half of one
         made.rename(self._host.at(place))
@@ -214,20 +219,7 @@ class Installation:
         self._host.run(SYSTEMCTL, "start", *begun)
 
     def _old(self) -> list[str]:
-        """Releases but the newest two, and but those that something runs from."""
-        folder = self._host.at(self._product.releases)
-        if not folder.is_dir():
-            return []
-        found = [each.name for each in folder.iterdir() if Stamp.read(each) is not None]
-        newest = sorted(found, key=version_order)[-_KEPT_RELEASES:]
-        present = running(self._host.at(self._product.current))
-        return [
-            each
-            for each in found
-            if each not in newest
-            and each != present
-            and not _is_in_use(self._product.release(each))
-        ]
+        return old_releases(self._host.at(self._product.home), self._product.home)
 
     def _remove_old(self) -> None:
         for each in self._old():
@@ -301,24 +293,3 @@ def _leads_to(path: Path, to: Path) -> bool:
 def _link(path: Path, to: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.symlink_to(to)
-
-
-def _give_to_root(folder: Path) -> None:
-    """Files of a release are root's, and nobody else writes them; everybody may run them."""
-    for where, _, names in os.walk(folder):
-        for each in (Path(where), *(Path(where, name) for name in names)):
-            if is_root():
-                os.lchown(each, 0, 0)
-            if not each.is_symlink():
-                mode = each.stat().st_mode
-                each.chmod(0o755 if each.is_dir() or mode & 0o100 else 0o644)
-
-
-def _is_in_use(release: Path) -> bool:
-    """Whether a process of this host was started from there."""
-    words = f"{release}/".encode()
-    for each in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            if each.read_bytes().startswith(words):
-                return True
-    return False

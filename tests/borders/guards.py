@@ -816,13 +816,13 @@ def _first_steps() -> Iterator[Guard]:
     yield Guard(
         "root writes no token through a link",
         "service/files.py",
-        "    beside.unlink(missing_ok=True)\n",
+        "    disk.unlink(beside)\n",
         "",
         f"{user}root_follows_no_link_in_a_folder_of_another",
     )
     yield Guard(
         "root gives the files to the owner of the folder",
-        "service/files.py",
+        "service/disk.py",
         "            os.fchown(handle, owner.uid, owner.gid)",
         "            pass",
         f"{user}root_enrolls_for_the_owner_of_the_state_folder",
@@ -2596,6 +2596,140 @@ def _updates() -> Iterator[Guard]:
     )
 
 
+def _updating() -> Iterator[Guard]:
+    folder, making = "agent/installer/agentfolder.py", "agent/installer/making.py"
+    machine, watch = "agent/installer/machine.py", "agent/installer/watch.py"
+    root = "tests/agent/installer/test_agentfolder.py::test_"
+    test = "tests/agent/installer/test_machine.py::test_"
+    swept = "tests/agent/installer/test_sweep.py::test_it_ends_on_a_release_that_runs_and_with_a_true_outcome"
+    yield Guard(
+        "root follows no link on the way to what the agent laid ready",
+        folder,
+        "os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC",
+        "os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC",
+        f"{root}no_link_is_followed_on_the_way",
+    )
+    yield Guard(
+        "root reads no file behind a link of the agent",
+        folder,
+        "os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC",
+        "os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC",
+        f"{root}nothing_but_plain_files_of_their_own_is_taken",
+    )
+    yield Guard(
+        "root takes no file that has another name, too",
+        folder,
+        " or found.st_nlink != 1",
+        "",
+        f"{root}nothing_but_plain_files_of_their_own_is_taken",
+    )
+    yield Guard(
+        "root takes no request away in another folder",
+        folder,
+        "disk.unlink(self._path / where, folder=folder)",
+        "disk.unlink(self._path / where)",
+        f"{root}a_link_to_another_folder_has_nothing_unlinked_there",
+    )
+    yield Guard(
+        "root lists a folder of the agent so far and no further",
+        folder,
+        "if number > _NAMES_MOST or len(found) > _FILES_MOST:",
+        "if False:",
+        f"{root}a_folder_without_an_end_is_not_listed_to_its_end",
+    )
+    yield Guard(
+        "a task has an id that leads nowhere",
+        folder,
+        "if found is None or not _TASK.fullmatch(found.task):",
+        "if found is None:",
+        f"{root}what_is_no_request_names_no_task",
+    )
+    yield Guard(
+        "a request names a version that leads nowhere",
+        folder,
+        "if not _WHOLE_VERSION.fullmatch(found.version) or not _SHA256.fullmatch(found.sha256):",
+        "if False:",
+        f"{root}a_task_whose_request_leads_elsewhere_is_refused",
+    )
+    yield Guard(
+        "the bundle is the one that was asked for",
+        making,
+        "if found != (request.version, request.sha256):",
+        "if False:",
+        f"{test}another_bundle_than_the_one_that_was_asked_for_is_refused",
+    )
+    yield Guard(
+        "the bundle is for the Python of this host",
+        making,
+        "if manifest.python != ours:",
+        "if False:",
+        f"{test}a_bundle_for_another_host_is_refused",
+    )
+    yield Guard(
+        "an update looks for room first",
+        making,
+        "if free < needed + RESERVE:",
+        "if False:",
+        f"{test}a_full_disk_refuses_before_anything_is_changed",
+    )
+    yield Guard(
+        "a release is on the disk before it has its name",
+        making,
+        "        disk.sync_all()\n",
+        "",
+        swept,
+    )
+    yield Guard(
+        "how an update ends is on the disk before it is said",
+        machine,
+        "            return self._book.write(record, UpdateStep.ENDED, outcome=outcome)\n        except",
+        "            return msgspec.structs.replace(record, step=UpdateStep.ENDED, outcome=outcome)\n        except",
+        swept,
+    )
+    yield Guard(
+        "a task has one outcome",
+        machine,
+        "        if self._book.has_ended(request.task):\n",
+        "        if False:\n",
+        f"{test}a_task_has_one_outcome_whatever_is_asked_for_again",
+    )
+    yield Guard(
+        "a release that takes the host down is given up",
+        machine,
+        "if record.tries >= TRIES_MOST:",
+        "if False:",
+        f"{test}a_release_that_takes_the_host_down_each_time_is_given_up",
+    )
+    yield Guard(
+        "what somebody else installed is left alone",
+        watch,
+        "if not is_ours():",
+        "if False:",
+        f"{test}a_release_that_somebody_installs_meanwhile_is_left_alone",
+    )
+    yield Guard(
+        "what a process says counts if systemd shows it",
+        watch,
+        "and (said.pid, said.invocation) == (unit.pid, unit.invocation)",
+        "and True",
+        f"{test}what_another_process_says_does_not_count",
+    )
+    yield Guard(
+        "a release has to stay as it is for a while",
+        watch,
+        "passed_s - calm[1] >= self._limits.settle_s",
+        "True",
+        f"{test}what_dies_before_it_settled_is_not_proven",
+    )
+    yield Guard(
+        "a crash loop is gone back from at once",
+        watch,
+        "if _restarts(seen.unit, before) > self._limits.restarts_most:",
+        "if False:",
+        f"{test}one_that_does_not_prove_itself_is_gone_back_from_within_its_limit",
+    )
+
+
 def _installing() -> Iterator[Guard]:
     steps, environment = "service/install/steps.py", "service/install/environment.py"
     test = "tests/service/install/test_steps.py::test_"
@@ -2790,6 +2924,7 @@ GUARDS = (
     *_subscriptions(),
     *_sui(),
     *_updates(),
+    *_updating(),
     *_installing(),
     *_wheels(),
 )

@@ -62,11 +62,13 @@ _TRUST = "tests/release/test_trust.py::test_"
 _JUDGED_AGAIN = "tests/release/test_verification.py::test_"
 _ATTACKS = "tests/agent/update/test_attacks.py::test_"
 _STAGING = "tests/agent/update/test_staging.py::test_"
+_ROOT = "tests/agent/installer/test_agentfolder.py::test_"
+_INSTALLED = "tests/agent/installer/test_machine.py::test_"
+_ORDER = "tests/agent/update/test_order.py::test_"
+_ORDERED = "tests/cloud/release/test_self_update.py::test_"
 _BACK = "tests/agent/update/test_going_back.py::test_"
 _VERSIONS = "tests/agent/journal/test_versions.py::test_"
 _SELF_TEST = "tests/agent/selftest/test_selftest.py::test_"
-_ORDER = "tests/agent/update/test_order.py::test_"
-_ORDERED = "tests/cloud/release/test_self_update.py::test_"
 _SIGNING = "tests/cloud/release/test_commands.py::test_"
 _SHOWN = "tests/cloud/release/test_serving.py::test_"
 _CHANGED = "tests/release/test_mutations.py::test_"
@@ -554,6 +556,57 @@ POINTS: dict[str, tuple[Point, ...]] = {
                 f"{_ATTACKS}what_is_signed_is_no_path_on_this_host",
                 f"{_STAGING}a_disk_without_room_refuses_before_anything_is_fetched",
                 f"{_STAGING}what_a_crash_left_behind_is_cleared",
+            ),
+        ),
+        Point(
+            "what the agent hands to root's installer, when somebody has taken the agent over",
+            "Plain files of known names, of one name each, by way of no link; whatever else lies there is passed over, refused, or taken away.",
+            (
+                f"{_ROOT}nothing_but_plain_files_of_their_own_is_taken",
+                f"{_ROOT}no_link_is_followed_on_the_way",
+                f"{_ROOT}what_is_no_plain_file_is_no_request_and_is_taken_away",
+                f"{_ROOT}a_link_to_another_folder_has_nothing_unlinked_there",
+                f"{_ROOT}a_folder_without_an_end_is_not_listed_to_its_end",
+                f"{_ROOT}what_is_no_request_names_no_task",
+                f"{_ROOT}a_task_whose_request_leads_elsewhere_is_refused",
+                f"{_ROOT}a_process_that_says_nothing_plain_of_itself_says_nothing",
+            ),
+        ),
+        Point(
+            "a bundle that is changed after the agent looked at it, or for another host",
+            "Refused by the check of root's own copy; nothing was restarted.",
+            (
+                f"{_INSTALLED}what_lies_ready_and_is_not_what_was_signed_is_refused",
+                f"{_INSTALLED}another_bundle_than_the_one_that_was_asked_for_is_refused",
+                f"{_INSTALLED}a_bundle_that_is_swapped_while_it_is_copied_is_refused",
+                f"{_INSTALLED}a_bundle_that_is_swapped_after_it_was_copied_changes_nothing",
+                f"{_INSTALLED}a_bundle_for_another_host_is_refused",
+                f"{_INSTALLED}a_release_that_is_not_newer_is_refused_and_stays",
+            ),
+        ),
+        Point(
+            "a release that does not prove itself",
+            "The one before comes back within the limits of `[update]`, restarted once.",
+            (
+                f"{_INSTALLED}one_that_does_not_prove_itself_is_gone_back_from_within_its_limit",
+                f"{_INSTALLED}what_dies_before_it_settled_is_not_proven",
+                f"{_INSTALLED}what_another_process_says_does_not_count",
+                f"{_INSTALLED}a_bundle_that_cannot_read_the_journal_is_not_started",
+                f"{_INSTALLED}a_release_that_takes_the_host_down_each_time_is_given_up",
+                f"{_INSTALLED}a_release_that_is_taken_away_before_it_runs_is_gone_back_from",
+                f"{_INSTALLED}a_release_that_somebody_installs_meanwhile_is_left_alone",
+            ),
+        ),
+        Point(
+            "an update on a disk that is full, or that is killed or cut off at any step",
+            "A full disk refuses first. Whatever ends it, it goes on from what is on the disk, to one true outcome and a release that runs.",
+            (
+                f"{_INSTALLED}a_full_disk_refuses_before_anything_is_changed",
+                f"{_INSTALLED}a_disk_that_fills_at_a_step_takes_the_old_release_from_nobody",
+                f"{_INSTALLED}a_task_has_one_outcome_whatever_is_asked_for_again",
+                f"{_INSTALLED}nothing_begins_by_a_config_that_cannot_be_read",
+                f"{_INSTALLED}it_goes_on_after_a_power_cut_by_the_defaults_where_the_config_is_gone",
+                "tests/agent/installer/test_sweep.py::test_it_ends_on_a_release_that_runs_and_with_a_true_outcome",
             ),
         ),
         Point(

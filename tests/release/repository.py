@@ -60,7 +60,11 @@ def manifest_of(wheels: Path, version: str = "0.3.0", **other: Any) -> Manifest:
 
 
 def bundle_of(folder: Path, version: str = "0.3.0", *sizes: int, **other: Any) -> bytes:
-    wheels = wheels_in(folder, *sizes)
+    return bundle_in(wheels_in(folder, *sizes), version, **other)
+
+
+def bundle_in(wheels: Path, version: str, **other: Any) -> bytes:
+    """Of the wheels that lie there."""
     out = io.BytesIO()
     write_bundle(out, manifest_of(wheels, version, **other), wheels)
     return out.getvalue()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from service.install.own import PROVEN, OwnRelease, is_here_to_stay, own_release
-from service.install.release import STAMP, Stamp, finish, flip
+from service.install.own import OwnRelease, is_here_to_stay, own_release
+from service.install.release import PROVEN, STAMP, Stamp, finish, flip
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from typing import Final
 
 from release.trust import TARGETS_BYTES
 from release.verification import BUNDLE, SIGNATURE, STAGED
+from service.disk import DISK, Disk
 from service.files import write_whole
 
 _FILES_MAX: Final = 256
@@ -34,12 +35,12 @@ def kept_in(folder: Path) -> dict[str, bytes]:
     return found
 
 
-def keep_in(folder: Path, files: Mapping[str, bytes]) -> None:
+def keep_in(folder: Path, files: Mapping[str, bytes], disk: Disk = DISK) -> None:
     """Keep what is believed now; blocks. A power cut leaves old files beside new ones, each of which was signed.
     Raises OSError.
     """
-    folder.mkdir(mode=0o700, exist_ok=True)
+    disk.mkdir(folder, 0o700)
     for name, data in files.items():
         path = folder / name
         if not path.exists() or path.read_bytes() != data:
-            write_whole(path, data)
+            write_whole(path, data, disk=disk)
