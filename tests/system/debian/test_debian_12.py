@@ -46,6 +46,22 @@ async def test_what_root_does_for_an_update_reaches_no_further(
         await updates.update_unit_is_closed(root)
 
 
+async def test_an_agent_updates_itself_with_tasks_in_flight(
+    clean: Path, base: str, tell: Callable[[str], None]
+) -> None:
+    with scratch() as folder, scratch() as shared, root_of(clean, folder, shared=shared) as root:
+        releases = updates.Releases(f"deb{DEBIAN}_amd64", shared, folder / "releases")
+        await updates.self_update_under_load(root, base, releases, tell)
+
+
+async def test_a_package_that_comes_while_a_release_is_tried_is_what_runs_then(
+    clean: Path, base: str
+) -> None:
+    with scratch() as folder, scratch() as shared, root_of(clean, folder, shared=shared) as root:
+        releases = updates.Releases(f"deb{DEBIAN}_amd64", shared, folder / "releases")
+        await updates.package_overtakes_an_update(root, base, releases)
+
+
 def test_an_environment_installs_itself_and_takes_itself_away(
     clean: Path, packages: dict[str, Path]
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.debian import scenes
+from tests.system.debian import scenes, updates
 from tests.system.debian.built import packages_of_next
 from tests.system.debian.root import root_of, scratch
 
@@ -36,3 +36,11 @@ async def test_an_upgrade_with_tasks_in_flight_loses_nothing_and_does_nothing_tw
         await scenes.upgrade_under_load(
             root, base, packages["miner-agent"], later["miner-agent"], tell
         )
+
+
+async def test_an_agent_updates_itself_with_tasks_in_flight(
+    clean: Path, base: str, tell: Callable[[str], None]
+) -> None:
+    with scratch() as folder, scratch() as shared, root_of(clean, folder, shared=shared) as root:
+        releases = updates.Releases(f"deb{DEBIAN}_amd64", shared, folder / "releases")
+        await updates.self_update_under_load(root, base, releases, tell)
