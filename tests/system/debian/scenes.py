@@ -49,6 +49,8 @@ def check_units(root: Root) -> None:
         exposure = re.search(r"exposure level for \S+: ([\d.]+)", said)
         assert exposure is not None, said
         assert float(exposure[1]) <= most, name
+    wanted = root.at("/etc/systemd/system/multi-user.target.wants")
+    assert {each.name for each in wanted.glob("miner-*")} == {*AGENT.begun, *CLOUD.begun}
     for name in (*AGENT.programs[:2], CLOUD.name):
         assert root.at(f"/usr/share/man/man1/{name}.1.gz").is_file()
 
