@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
@@ -59,7 +60,15 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--config", type=Path, default=DEFAULT_CONFIG, help="the agent's (default: %(default)s)"
     )
+    made.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
     return made
+
+
+def _version() -> str:
+    try:
+        return "v" + version("miner-agent")
+    except PackageNotFoundError:
+        return "v0"
 
 
 def _installer(places: UpdatePlaces, path: Path) -> UpdateInstaller:
@@ -74,11 +83,11 @@ def _installer(places: UpdatePlaces, path: Path) -> UpdateInstaller:
     agent = AgentFolder(config.state.dir)
     maker = ReleaseMaker(places, _judgement(places, config), DISK, clock := SystemClock())
 
-    def tried(version: str) -> None:
+    def tried(number: str) -> None:
         user = agent.owner
         if user is None:
             raise NotFitError(f"{config.state.dir} is missing", ())
-        program = places.release(version) / "bin" / AGENT.name
+        program = places.release(number) / "bin" / AGENT.name
         self_test(program, path.absolute(), user, config.update.self_test_within_s)
 
     units = AgentUnits(THIS)

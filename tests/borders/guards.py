@@ -2684,7 +2684,7 @@ def _updating() -> Iterator[Guard]:
         machine,
         "            return self._book.write(record, UpdateStep.ENDED, outcome=outcome)\n        except",
         "            return msgspec.structs.replace(record, step=UpdateStep.ENDED, outcome=outcome)\n        except",
-        swept,
+        f"{test}what_was_said_to_be_refused_is_not_done_after_all",
     )
     yield Guard(
         "a task has one outcome",

@@ -604,6 +604,7 @@ POINTS: dict[str, tuple[Point, ...]] = {
                 f"{_INSTALLED}a_full_disk_refuses_before_anything_is_changed",
                 f"{_INSTALLED}a_disk_that_fills_at_a_step_takes_the_old_release_from_nobody",
                 f"{_INSTALLED}a_task_has_one_outcome_whatever_is_asked_for_again",
+                f"{_INSTALLED}what_was_said_to_be_refused_is_not_done_after_all",
                 f"{_INSTALLED}nothing_begins_by_a_config_that_cannot_be_read",
                 f"{_INSTALLED}it_goes_on_after_a_power_cut_by_the_defaults_where_the_config_is_gone",
                 "tests/agent/installer/test_sweep.py::test_it_ends_on_a_release_that_runs_and_with_a_true_outcome",

@@ -15,7 +15,7 @@ import pytest
 from agent.config.update import UpdateSection
 from agent.installer import making
 from agent.installer.making import RESERVE
-from release.handover import OUTCOMES_KEPT, PROGRESS, REQUEST, RUNNING
+from release.handover import OUTCOMES, OUTCOMES_KEPT, PROGRESS, REQUEST, RUNNING
 from service.disk import DISK
 from service.install.host import HostCommandError
 from service.install.release import flip
@@ -207,6 +207,30 @@ def test_a_full_disk_refuses_before_anything_is_changed(
     assert "are needed" in ended(trial, "refused", "storage_full")
 
 
+def test_what_was_said_to_be_refused_is_not_done_after_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = Trial.made(tmp_path)
+    usage = shutil.disk_usage(tmp_path)
+    room = [usage._replace(free=RESERVE)]
+    monkeypatch.setattr(making.shutil, "disk_usage", lambda _path: room[-1])
+
+    class CutOff(UnsyncedDisk):
+        """When the outcome can be read, and nothing else was done."""
+
+        def rename(self, path: Path, to: Path) -> None:
+            super().rename(path, to)
+            if to.name == OUTCOMES:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trial.run(CutOff())
+    before = trial.outcomes
+    room.append(usage)
+    ended(trial, "refused", "storage_full")
+    assert trial.outcomes == before
+
+
 class FullDisk(UnsyncedDisk):
     """Takes nothing more from the moment that the machine is at a step; space comes again when `is_full` is set back."""
 
@@ -376,9 +400,9 @@ def test_a_task_has_one_outcome_whatever_is_asked_for_again(tmp_path: Path) -> N
     trial = Trial.made(tmp_path, dies_s=1, ready_s=None)
     ended(trial, "not_done", "crash_loop")
     before = trial.outcomes
-    trial.ask(NEW, before[0].bundle_sha256)
+    trial.stage("0.4.0", task=TASK)
     trial.run()
-    assert trial.outcomes == before
+    assert (trial.outcomes, trial.current) == (before, OLD)
     assert not (trial.state / REQUEST).exists()
 
 
