@@ -119,12 +119,12 @@ def _link(document: Mapping[str, Any]) -> Iterator[Text]:
         f"cloud: {words}; {waiting}" + ("" if is_well else f"; {cloud['state']}"),
         style="" if is_well else _WRONG,
     )
-    for name, state in document["sinks"].items():
-        yield Text(f"{name}: {state}", style="" if state == "ok" else _WRONG)
     agent = document["agent"]
     release = agent["release_sha256"]
     which = "not a release" if release is None else f"release {release[:_HASH_SHOWN]}"
     yield Text(f"miner-agent {agent['version']} ({which})")
+    for name, state in document["sinks"].items():
+        yield Text(f"{name}: {state}", style="" if state == "ok" else _WRONG)
     if document["read_only"]:
         yield Text("read-only: nothing is written to any miner")
 

@@ -17,7 +17,7 @@ class InstallRelease(msgspec.Struct, frozen=True, kw_only=True):
     bundle_sha256: str  # in hex
 
 
-class UpdatePlan(msgspec.Struct, frozen=True, kw_only=True):
+class ReleasePlan(msgspec.Struct, frozen=True, kw_only=True):
     """What root's installer is asked for. `before`: what the process said of itself (`agent.update.own.told_of`). No
     miner draws more by it.
     """
@@ -27,14 +27,14 @@ class UpdatePlan(msgspec.Struct, frozen=True, kw_only=True):
     raises_power: bool = False
 
 
-AnyPlan = Plan | UpdatePlan
+AnyPlan = Plan | ReleasePlan
 
 
 def read_plan(name: TaskName, text: str | None) -> AnyPlan | None:
     """The plan of a task of that name. One of another version may not be readable; then there is nothing to judge a
     one-shot by, which is said.
     """
-    kind: type[Plan | UpdatePlan] = UpdatePlan if name is TaskName.SELF_UPDATE else Plan
+    kind: type[Plan | ReleasePlan] = ReleasePlan if name is TaskName.SELF_UPDATE else Plan
     try:
         return None if text is None else msgspec.json.decode(text, type=kind)
     except msgspec.DecodeError:

@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from agent.journal import Journal
-from agent.journal.plan import InstallRelease, UpdatePlan
+from agent.journal.plan import InstallRelease, ReleasePlan
 from agent.journal.settlement import Settlement, failed, from_error, succeeded
 from agent.limits.grants import Grants
 from agent.limits.slots import Slots
@@ -76,7 +76,7 @@ class UpdateExecutor:
             task.log.warning(staged.clock_doubt)
         task.started_mono = self._clock.mono()
         self._gate.may_run(task)
-        plan = UpdatePlan(
+        plan = ReleasePlan(
             change=InstallRelease(version=staged.version, bundle_sha256=staged.sha256),
             before=told_of(own),
         )
@@ -91,7 +91,7 @@ class UpdateExecutor:
     async def watch(self, task: ActiveTask) -> Settlement:
         """One begun before a restart, which may have been its own: looked at, never asked for again."""
         plan = task.record.plan
-        if not isinstance(plan, UpdatePlan):
+        if not isinstance(plan, ReleasePlan):
             return failed(
                 ErrorCode.NOT_VERIFIED,
                 "It was begun before the agent restarted and left nothing to judge it by. Look which version runs.",
@@ -101,7 +101,7 @@ class UpdateExecutor:
             task, plan, "Begun before the agent restarted: it is only looked at, not repeated."
         )
 
-    async def _ask(self, task: ActiveTask, plan: UpdatePlan) -> StorageFullError | None:
+    async def _ask(self, task: ActiveTask, plan: ReleasePlan) -> StorageFullError | None:
         """Write the request, once. Gives why it certainly does not lie there."""
 
         async def look_again() -> None:
@@ -137,7 +137,7 @@ class UpdateExecutor:
                     return StorageFullError(f"Root's installer could not be asked: {error}")
         return None
 
-    async def _watch(self, task: ActiveTask, plan: UpdatePlan, first: str) -> Settlement:
+    async def _watch(self, task: ActiveTask, plan: ReleasePlan, first: str) -> Settlement:
         said: set[str] = set()
         await self._say(task, [first], said)
         handing = self._updates.handing
@@ -181,7 +181,7 @@ class UpdateExecutor:
             task.log.warning(f"The request could not be taken back: {error}")
 
     def _settled(
-        self, task: ActiveTask, plan: UpdatePlan, end: UpdateEnd, after: dict[str, Any]
+        self, task: ActiveTask, plan: ReleasePlan, end: UpdateEnd, after: dict[str, Any]
     ) -> Settlement:
         evidence = Evidence(
             outcome=end.outcome,
@@ -204,7 +204,7 @@ class UpdateExecutor:
         return msgspec.structs.replace(settlement, result=result)
 
     def _unknown(
-        self, task: ActiveTask, plan: UpdatePlan, why: str, after: dict[str, Any] | None = None
+        self, task: ActiveTask, plan: ReleasePlan, why: str, after: dict[str, Any] | None = None
     ) -> Settlement:
         message = (
             f"Begun, but not proven within its limit of {task.limit_s:.0f} s: {why}. See on the host: journalctl -u "

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from agent.journal.plan import UpdatePlan
+from agent.journal.plan import ReleasePlan
 from agent.update.handing import SeenOrder
 from contract.errors import ErrorCode
 from contract.outcome import Outcome
@@ -34,7 +34,7 @@ def told_of(own: OwnRelease) -> dict[str, Any]:
     return {"version": own.version, "release_sha256": own.sha256}
 
 
-def judge(seen: SeenOrder, plan: UpdatePlan, own: OwnRelease) -> UpdateEnd | None:
+def judge(seen: SeenOrder, plan: ReleasePlan, own: OwnRelease) -> UpdateEnd | None:
     """`None` as long as nobody knows."""
     runs_it = own.version == plan.change.version and told_of(own) != plan.before
     if seen.outcome is not None:
@@ -49,7 +49,7 @@ def judge(seen: SeenOrder, plan: UpdatePlan, own: OwnRelease) -> UpdateEnd | Non
     return UpdateEnd(Outcome.NOT_DONE, ErrorCode.NOT_VERIFIED, NOT_ASKED)
 
 
-def open_question(seen: SeenOrder, plan: UpdatePlan, own: OwnRelease) -> str:
+def open_question(seen: SeenOrder, plan: ReleasePlan, own: OwnRelease) -> str:
     """Why nobody knows, at the end of its limit."""
     wanted, runs = plan.change.version, f"{own.version} runs here"
     if seen.outcome is not None:
@@ -64,7 +64,7 @@ def open_question(seen: SeenOrder, plan: UpdatePlan, own: OwnRelease) -> str:
 
 
 def _by(
-    told: UpdateOutcome, plan: UpdatePlan, own: OwnRelease, *, runs_it: bool
+    told: UpdateOutcome, plan: ReleasePlan, own: OwnRelease, *, runs_it: bool
 ) -> UpdateEnd | None:
     if told.verdict == "done":
         is_it = (

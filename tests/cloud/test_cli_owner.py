@@ -22,7 +22,7 @@ OWNER = HostUser(54321, 54321, "54321")  # a number is enough to be a user
 OTHER = HostUser(54322, 54322, "54322")
 # All that is imported is imported as root: another user may not be able to read it.
 AS_OTHER = f"""
-import csv, os, cloud.cli, cloud.cli.terminal, cloud.store.access.admin, cloud.store.schema.migrate
+import csv, os, service.install.release, cloud.cli, cloud.cli.terminal, cloud.store.access.admin, cloud.store.schema.migrate
 os.setgroups([]); os.setresgid(*[{OTHER.gid}] * 3); os.setresuid(*[{OTHER.uid}] * 3)
 cloud.cli.main()
 """
