@@ -89,7 +89,7 @@ class PlayedSystemd:
                 self._start(facts)
                 self._put(facts)
             case ("systemctl", "try-restart", "--no-block", "miner-agent-rig.service"):
-                pass
+                self._put(self.facts | {"rig": running(self._places.current)})
             case ("journalctl", *_):
                 return f"the words of {args[-1].rpartition('=')[2]}\n"
             case _:

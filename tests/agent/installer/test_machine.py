@@ -43,7 +43,7 @@ def test_a_release_that_proves_itself_is_done(tmp_path: Path) -> None:
     outcome = trial.outcome
     assert outcome.before is not None and outcome.before.version == OLD
     assert outcome.after is not None and outcome.after.version == NEW
-    assert trial.system.facts["asked"] == [NEW]
+    assert (trial.system.facts["asked"], trial.system.facts["rig"]) == ([NEW], NEW)
     assert {each.name for each in trial.places.folder.iterdir()} == {"outcomes.json", "kept"}
 
 
