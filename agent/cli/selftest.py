@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -19,16 +20,16 @@ from service.install.own import own_release
 
 
 def run_self_test(path: Path) -> Ended:
-    """Exit 0 where every check is well."""
+    """Exit 0 where every check is well. `error` of the document has the words of those that failed."""
     set_up(LogSection(level="error"))
     own = own_release()
     try:
         checks = run(self_test(path, SystemClock(), own))
     except StoppedError as error:
         return stopped(error)
-    failures = sum(not each.ok for each in checks)
-    document = {
-        "ok": not failures,
+    failed = [f"{each.check}: {each.text}" for each in checks if not each.ok]
+    document: dict[str, Any] = {
+        "ok": not failed,
         "version": agent_version(),
         "sha256": None if own is None else own.sha256,
         "checks": msgspec.to_builtins(checks),
@@ -37,7 +38,7 @@ def run_self_test(path: Path) -> Ended:
         f"{'ok' if each.ok else 'failed':<7} {each.check}: {each.text} ({each.seconds:.2f} s)"
         for each in checks
     ]
-    lines.append(
-        f"{counted(failures, 'failure')}{'' if failures else ': this release can run here'}"
-    )
-    return (FAILED if failures else DONE), document, "\n".join(lines)
+    if failed:
+        document["error"] = {"message": "; ".join(failed)}
+        return FAILED, document, "\n".join([*lines, counted(len(failed), "failure")])
+    return DONE, document, "\n".join([*lines, "this release can run here"])

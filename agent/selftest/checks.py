@@ -10,7 +10,7 @@ import msgspec
 from agent.config.file import Config, ConfigError, load, why
 from agent.host.version import agent_version
 from agent.selftest.copies import check_room, private_folder
-from agent.selftest.failure import SelfTestError
+from agent.selftest.failure import CheckFailedError
 from agent.selftest.loopback import read_on_loopback
 from agent.selftest.stores import STORES, StoreCheck
 from contract.clock import Clock
@@ -71,7 +71,7 @@ class _Checks:
                     self._note("stores", began_mono, room, ok=True)
                     for each in there:
                         await self.add(each.subject, _trial(each, state, folder, self._clock))
-        except (SelfTestError, OSError) as error:
+        except (CheckFailedError, OSError) as error:
             self._note("stores", began_mono, _words(error), ok=False)
 
     async def add(self, check: str, work: Callable[[], Awaitable[str]]) -> None:
@@ -100,22 +100,22 @@ def _trial(
 
 
 async def _files(own: OwnRelease | None) -> str:
-    """That they are those which the stamp was made of. Raises SelfTestError, OSError."""
+    """That they are those which the stamp was made of. Raises CheckFailedError, OSError."""
     if own is None:
         return (
             f"{agent_version()}; it is no release below /opt, so there is no stamp to compare with"
         )
     if not own.sha256:
-        raise SelfTestError(f"{own.place} has no stamp that can be read: install it again")
+        raise CheckFailedError(f"{own.place} has no stamp that can be read: install it again")
     if digest(own.place) != own.sha256:
-        raise SelfTestError(
+        raise CheckFailedError(
             f"files of {own.place} are not those that it was made of: install it again"
         )
     return f"{own.version}, sha256 {own.sha256}{'' if own.is_proven else ', not proven yet'}"
 
 
 def _words(error: Exception) -> str:
-    if isinstance(error, SelfTestError | MinerError):
+    if isinstance(error, CheckFailedError | MinerError):
         return str(error)
     if isinstance(error, OSError):
         return f"{error.filename}: {why(error)}" if error.filename else why(error)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from agent.miners.inventory import reading_of
-from agent.selftest.failure import SelfTestError
+from agent.selftest.failure import CheckFailedError
 from service.files import make_private
 
 _FOLDER: Final = "self-test-"
@@ -44,12 +44,12 @@ def clear_left(state: Path) -> None:
 
 
 def check_room(state: Path, sizes: Iterable[int]) -> str:
-    """That copies of stores of those sizes have room; in words. Raises SelfTestError, OSError."""
+    """That copies of stores of those sizes have room; in words. Raises CheckFailedError, OSError."""
     needed = sum(sizes) * _TIMES + _LEFT_BYTES
     disk = os.statvfs(state)
     free = disk.f_bavail * disk.f_frsize
     if free < needed:
-        raise SelfTestError(
+        raise CheckFailedError(
             f"the disk of {state} has {free // 2**20} MB left, and {-(-needed // 2**20)} MB are needed to try copies: "
             "free some space"
         )
@@ -68,18 +68,18 @@ def size_of(store: Path) -> int:
 
 
 def copy_whole(store: Path, to: Path) -> None:
-    """As it is at one moment. Raises SelfTestError."""
+    """As it is at one moment. Raises CheckFailedError."""
     make_private(to)
     try:
         with reading_of(store) as source, closing(sqlite3.connect(to)) as copy:
             source.execute("BEGIN")  # else what is written meanwhile begins it again and again
             source.backup(copy, pages=_AT_A_TIME)
     except sqlite3.Error as error:
-        raise SelfTestError(f"{store} cannot be read: {error}") from None
+        raise CheckFailedError(f"{store} cannot be read: {error}") from None
 
 
 def copy_start(store: Path, to: Path, table: str, key: str, rows: int) -> None:
-    """All tables, but rows of that one alone, and only the first by its key. Raises SelfTestError."""
+    """All tables, but rows of that one alone, and only the first by its key. Raises CheckFailedError."""
     make_private(to)
     try:
         with reading_of(store) as source, closing(sqlite3.connect(to)) as copy, copy:
@@ -94,4 +94,4 @@ def copy_start(store: Path, to: Path, table: str, key: str, rows: int) -> None:
             marks = ", ".join("?" for _ in found.description)
             copy.executemany(f"INSERT INTO {table} VALUES ({marks})", found)  # noqa: S608 - our own words
     except sqlite3.Error as error:
-        raise SelfTestError(f"{store} cannot be read: {error}") from None
+        raise CheckFailedError(f"{store} cannot be read: {error}") from None

@@ -3,5 +3,5 @@
 from __future__ import annotations
 
 
-class SelfTestError(Exception):
+class CheckFailedError(Exception):
     """One check failed. The message says what is wrong, and where somebody can do something about it, what."""

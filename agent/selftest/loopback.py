@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from agent.selftest.failure import SelfTestError
+from agent.selftest.failure import CheckFailedError
 from contract.clock import Clock
 from contract.miner import Endpoint, Firmware, Identity, Make
 from drivers.base import Depth, Timing
@@ -39,7 +39,7 @@ class _Question(msgspec.Struct, frozen=True):
 
 
 async def read_on_loopback(clock: Clock) -> str:
-    """What was read, in words. Raises SelfTestError for a reading that is not what was told, MinerError, OSError."""
+    """What was read, in words. Raises CheckFailedError for a reading that is not what was told, MinerError, OSError."""
     from drivers.registry import open_driver
 
     server = await asyncio.start_server(_answer, _HOST, 0, limit=_LINE_BYTES)
@@ -55,7 +55,7 @@ async def read_on_loopback(clock: Clock) -> str:
     told = (_RATE_HS, _BOARDS, 1)
     seen = (found.hashrate_hs, len(found.boards), len(found.pools))
     if seen != told:
-        raise SelfTestError(
+        raise CheckFailedError(
             f"hash rate, boards and pools read are {seen}, of a miner that tells {told}"
         )
     return f"a driver read {_BOARDS} boards and 1 pool of a miner that is played on {_HOST}"

@@ -19,7 +19,7 @@ from agent.journal.settlement import failed
 from agent.journal.states import State
 from agent.miners.inventory import Inventory, file_trouble, reading_of
 from agent.selftest.copies import copy_start, copy_whole, size_of
-from agent.selftest.failure import SelfTestError
+from agent.selftest.failure import CheckFailedError
 from agent.subscriptions.store import TransactionStore
 from agent.telemetry.buffer import BatchStore
 from contract.clock import Clock
@@ -55,7 +55,7 @@ class StoreCheck(NamedTuple):
 
 async def try_journal(copy: Path, clock: Clock) -> str:
     """As the next start will open it, and then as it will be once this release is proven: read, and written in.
-    Raises SelfTestError.
+    Raises CheckFailedError.
     """
     before = await _tried(copy, clock, may_step=is_here_to_stay())
     after = await _tried(copy, clock, may_step=True)
@@ -66,7 +66,7 @@ async def try_journal(copy: Path, clock: Clock) -> str:
 
 
 async def try_inventory(copy: Path, _clock: Clock) -> str:
-    """Raises SelfTestError."""
+    """Raises CheckFailedError."""
     _check_sound(copy)
     inventory = Inventory(copy)
     await inventory.open()
@@ -75,7 +75,7 @@ async def try_inventory(copy: Path, _clock: Clock) -> str:
 
 
 async def try_buffer(copy: Path, _clock: Clock) -> str:
-    """Raises SelfTestError for readings that this release would have to drop."""
+    """Raises CheckFailedError for readings that this release would have to drop."""
     _check_sound(copy)
     with reading_of(copy) as db:
         (held,) = db.execute("SELECT coalesce(sum(readings), 0) FROM batches").fetchone()
@@ -87,14 +87,14 @@ async def try_buffer(copy: Path, _clock: Clock) -> str:
     finally:
         store.close()
     if read != held:
-        raise SelfTestError(
+        raise CheckFailedError(
             f"of {held} readings that wait for the cloud {read} can be read: the others would be dropped"
         )
     return f"{read} of the readings that wait for the cloud were read"
 
 
 async def try_subscriptions(copy: Path, clock: Clock) -> str:
-    """Raises SelfTestError."""
+    """Raises CheckFailedError."""
     _check_sound(copy)
     store = TransactionStore(copy, clock)
     try:
@@ -118,10 +118,10 @@ STORES: Final = (
 
 
 def _check_sound(copy: Path) -> None:
-    """Of what would be set aside without a word at the next start. Raises SelfTestError."""
+    """Of what would be set aside without a word at the next start. Raises CheckFailedError."""
     trouble = file_trouble(copy)
     if trouble is not None:
-        raise SelfTestError(f"it is {trouble}; {_ASIDE}")
+        raise CheckFailedError(f"it is {trouble}; {_ASIDE}")
 
 
 class _JournalLook(NamedTuple):
@@ -137,20 +137,20 @@ async def _tried(copy: Path, clock: Clock, *, may_step: bool) -> _JournalLook:
 
 
 def _look(copy: Path, *, may_step: bool) -> _JournalLook:
-    """Every task that is not over, and what is to be reported. Raises SelfTestError."""
+    """Every task that is not over, and what is to be reported. Raises CheckFailedError."""
     try:
         db, _ = open_database(copy, may_step=may_step)
     except JournalVersionError as error:
-        raise SelfTestError(str(error)) from None
+        raise CheckFailedError(str(error)) from None
     except sqlite3.Error as error:
         if is_damage(error):
-            raise SelfTestError(f"it is damaged: {error}; {_ASIDE}") from None
-        raise SelfTestError(f"it cannot be brought forward: {error}") from None
+            raise CheckFailedError(f"it is damaged: {error}; {_ASIDE}") from None
+        raise CheckFailedError(f"it cannot be brought forward: {error}") from None
     with closing(db):
         rows = db.execute("SELECT * FROM tasks WHERE state IN ('accepted', 'intent')").fetchall()
         unread = [row["task_id"] for row in rows if not _is_readable(row)]
         if unread:
-            raise SelfTestError(
+            raise CheckFailedError(
                 f"{len(unread)} of {len(rows)} open tasks cannot be read, {unread[0]} for one: wait until they are over"
             )
         events = read_outbox(db, _EVENTS, _EVENT_BYTES)
@@ -166,7 +166,7 @@ def _is_readable(row: sqlite3.Row) -> bool:
 
 
 async def _turn(copy: Path, clock: Clock, task_id: str) -> None:
-    """A task that is refused, told and forgotten about: what every task goes through. Raises SelfTestError."""
+    """A task that is refused, told and forgotten about: what every task goes through. Raises CheckFailedError."""
     journal = Journal(copy, clock, ballast_bytes=0, keep_bytes=_NO_BOUND)
     at = clock.now()
     task = TaskRecord(
@@ -186,8 +186,8 @@ async def _turn(copy: Path, clock: Clock, task_id: str) -> None:
             await journal.acknowledge([StepAck(seq=journal.last_seq, epoch=1)])
             found = await journal.find(task_id)
     except (TimeoutError, StorageFullError) as error:
-        raise SelfTestError(journal.trouble or str(error) or "it takes no task") from None
+        raise CheckFailedError(journal.trouble or str(error) or "it takes no task") from None
     finally:
         await journal.close()
     if found is None or found.state is not State.REPORTED:
-        raise SelfTestError("a task that was written into it is not in it")
+        raise CheckFailedError("a task that was written into it is not in it")
