@@ -18,12 +18,6 @@ _SAID_BYTES: Final = 64 * 1024  # of its last words, what is read
 _WHY_CHARACTERS: Final = 400
 
 
-class _ToldCheck(msgspec.Struct, frozen=True):
-    check: str
-    ok: bool
-    text: str
-
-
 class _ToldError(msgspec.Struct, frozen=True):
     message: str = ""
 
@@ -32,7 +26,6 @@ class _Findings(msgspec.Struct, frozen=True):
     """What a release says in the end, as far as it is read."""
 
     ok: bool
-    checks: tuple[_ToldCheck, ...] = ()
     error: _ToldError = _ToldError()
 
 
@@ -55,7 +48,8 @@ def self_test(program: Path, config: Path, user: HostUser, within_s: float) -> N
         raise NotFitError(f"it did not end within {within_s:g} s", log)
     document = _document(text)
     if code != 0 or document is None or not document.ok:
-        raise NotFitError(_why(document) or f"it ended with {code}", log)
+        said = "" if document is None else document.error.message[:_WHY_CHARACTERS]
+        raise NotFitError(said or f"it ended with {code}", log)
 
 
 def _ended(
@@ -97,11 +91,3 @@ def _document(text: str) -> _Findings | None:
         return msgspec.json.decode(text.strip().rpartition("\n")[2].encode(), type=_Findings)
     except msgspec.DecodeError:
         return None
-
-
-def _why(told: _Findings | None) -> str:
-    """In one line: what failed, or what ended it before it came to that."""
-    if told is None:
-        return ""
-    failed = [f"{each.check}: {each.text}" for each in told.checks if not each.ok]
-    return ("; ".join(failed) or told.error.message)[:_WHY_CHARACTERS]

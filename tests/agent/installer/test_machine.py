@@ -43,7 +43,7 @@ def test_a_release_that_proves_itself_is_done(tmp_path: Path) -> None:
     outcome = trial.outcome
     assert outcome.before is not None and outcome.before.version == OLD
     assert outcome.after is not None and outcome.after.version == NEW
-    assert trial.system.facts["asked"] == [NEW]
+    assert (trial.system.facts["asked"], trial.system.facts["rig"]) == ([NEW], NEW)
     assert {each.name for each in trial.places.folder.iterdir()} == {"outcomes.json", "kept"}
 
 
@@ -212,8 +212,8 @@ def test_what_was_said_to_be_refused_is_not_done_after_all(
 ) -> None:
     trial = Trial.made(tmp_path)
     usage = shutil.disk_usage(tmp_path)
-    room = [usage._replace(free=RESERVE)]
-    monkeypatch.setattr(making.shutil, "disk_usage", lambda _path: room[-1])
+    room = {trial.places.work: usage, trial.places.home: usage._replace(free=RESERVE)}
+    monkeypatch.setattr(making.shutil, "disk_usage", room.get)
 
     class CutOff(UnsyncedDisk):
         """When the outcome can be read, and nothing else was done."""
@@ -226,7 +226,7 @@ def test_what_was_said_to_be_refused_is_not_done_after_all(
     with pytest.raises(KeyboardInterrupt):
         trial.run(CutOff())
     before = trial.outcomes
-    room.append(usage)
+    room[trial.places.home] = usage
     ended(trial, "refused", "storage_full")
     assert trial.outcomes == before
 

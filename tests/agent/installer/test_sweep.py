@@ -25,7 +25,7 @@ def test_it_ends_on_a_release_that_runs_and_with_a_true_outcome(words: tuple[str
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", [("kills", "1", "23"), ("cuts", "1")], ids=lambda each: each[0])
+@pytest.mark.parametrize("words", [("kills", "2", "23"), ("cuts", "1")], ids=lambda each: each[0])
 def test_so_it_does_wherever_it_is_ended(words: tuple[str, ...]) -> None:
     table = swept(*words)
     for step in ("asked", "taken", "verified", "installed", "flipped", "proven", "ended"):
