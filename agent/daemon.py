@@ -9,21 +9,20 @@ import signal
 import uuid
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from agent.config.file import Config, ConfigError
-from agent.config.keyfiles import read_secret
+from agent.config.file import Config
 from agent.firmware.download import open_downloader
 from agent.host.health import Health
 from agent.host.heartbeat import Heart
 from agent.host.version import agent_version
 from agent.journal import Journal
-from agent.limits.policy import Policy
-from agent.link.client import CloudLink
-from agent.link.trust import CloudTrust
+from agent.limits.policy import policy_of
+from agent.link.configured import open_link
 from agent.local.orders import LocalOrders
 from agent.local.socket import LocalRequest, LocalServer, LocalTask, show_way
 from agent.local.status import STATUS, FarmStatus, LocalAnswer
@@ -40,7 +39,7 @@ from agent.telemetry.buffer import BatchStore, ReadingBuffer
 from agent.telemetry.latest import LatestLooks
 from agent.telemetry.poller import Poller
 from agent.update.managed import ReleaseHost
-from agent.update.running import RunningReport
+from agent.update.running import RunningReport, journal_turned
 from agent.update.updates import Updates
 from contract.clock import Clock
 from contract.errors import BadParamsError, StorageFullError
@@ -186,7 +185,13 @@ class Daemon:
                 log.info("agent.ready", version=agent_version(), miners=len(self._site.fleet))
                 if (own := self._updates.own) is not None:
                     report = RunningReport(self._config.state.dir, own, self._clock)
-                    start("release", report.run(self._is_linked, self._journal_turned))
+                    start(
+                        "release",
+                        report.run(
+                            lambda: self._heart.heard_mono is not None,
+                            partial(journal_turned, self._journal),
+                        ),
+                    )
                 await self._stop.wait()
                 self._notifier.stopping()
                 log.info("agent.stopping")
@@ -273,18 +278,6 @@ class Daemon:
                 f"{len(self._site.fleet)} miners known, cloud: {self._heart.state}"
             )
 
-    def _is_linked(self) -> bool:
-        return self._heart.heard_mono is not None
-
-    async def _journal_turned(self) -> bool:
-        """Whether the journal answers, and its last write came to the disk."""
-        try:
-            async with asyncio.timeout(_WRITE_BEHIND_S):
-                await self._journal.depth()
-        except (StorageFullError, TimeoutError):
-            return False
-        return self._journal.trouble is None
-
     async def _follow(self, settings: Settings) -> None:
         """The cloud's wishes, inside the local ceilings."""
         ranges = []
@@ -367,10 +360,6 @@ class Daemon:
         }
 
 
-class NotEnrolledError(ConfigError):
-    """There is no token. The message ends with the command that gets one, but for the config it is to read."""
-
-
 async def run(
     config: Config, clock: Clock, notifier: Notifier, *, host: ReleaseHost | None = None
 ) -> None:
@@ -385,28 +374,3 @@ async def run(
         for number in (signal.SIGTERM, signal.SIGINT):
             with contextlib.suppress(ValueError):
                 loop.remove_signal_handler(number)
-
-
-def open_link(config: Config) -> CloudLink:
-    """The client of the configured cloud. Raises ConfigError when there is none, NotEnrolledError when no token."""
-    if config.cloud.url is None:
-        raise ConfigError("no cloud is configured: set url in [cloud]")
-    if not config.token_file.exists():
-        raise NotEnrolledError(
-            f"{config.token_file} is missing: this agent is not enrolled; "
-            "get a code from the cloud and run: miner-agent enroll --code CODE"
-        )
-    return CloudLink(
-        config.cloud.url,
-        read_secret(config.token_file),
-        trust=CloudTrust(config.cloud_ca, is_pinned=config.cloud.ca_file is None),
-        proxy=config.cloud.proxy,
-        timeout_s=config.cloud.request_timeout_s,
-        chunk_bytes=config.cloud.upload_chunk_bytes,
-        reload_token=lambda: read_secret(config.token_file),
-    )
-
-
-def policy_of(config: Config) -> Policy:
-    """The rules and bounds of the task path, as this site set them."""
-    return Policy(rules=config.policy, limits=config.limits, pace=config.miners.device_pace)

@@ -189,8 +189,8 @@ async def carrying_out_here(
     reach: Reach, site: Site, scanner: FarmScanner, clock: Clock, logs: Logs, begun: set[str | None]
 ) -> AsyncIterator[OwnCarrier]:
     """Without a daemon."""
-    from agent.daemon import policy_of
     from agent.firmware.download import open_downloader
+    from agent.limits.policy import policy_of
 
     downloader = open_downloader(reach.config)
     try:

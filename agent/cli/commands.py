@@ -152,9 +152,9 @@ def nobody_listens(path: Path) -> str:
 
 def run_daemon(config: Config, path: Path) -> Ended:
     """The daemon, until SIGTERM. `path` is where its config was read from."""
-    from agent.daemon import NotEnrolledError
     from agent.daemon import run as run_agent
     from agent.journal import JournalVersionError
+    from agent.link.configured import NotEnrolledError
     from agent.sinks.registry import SINKS
     from service.files import FolderLockedError
     from service.notify import Notifier

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Final
 
+from agent.config.file import Config
 from agent.config.tasks import AUTO, LimitsSection, PolicySection
 from contract.link import LEASE_S
 from contract.task import SPECS, TaskName
@@ -48,3 +49,8 @@ class Policy:
         usual = SPECS[name].limit_s
         limit = asked_s if asked_s and asked_s > 0 else usual
         return min(limit, self.limits.task_s.get(name, LIMIT_TIMES * usual))
+
+
+def policy_of(config: Config) -> Policy:
+    """The rules and bounds of the task path, as this site set them."""
+    return Policy(rules=config.policy, limits=config.limits, pace=config.miners.device_pace)

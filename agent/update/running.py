@@ -11,12 +11,15 @@ from typing import Any, Final
 import msgspec
 import structlog
 
+from agent.journal import Journal
 from contract.clock import Clock, to_text
+from contract.errors import StorageFullError
 from release.handover import RUNNING, RunningRelease
 from service.files import write_whole
 from service.install.own import OwnRelease
 
 LOOK_S: Final = 1.0
+_ANSWER_S: Final = 5.0
 log: Any = structlog.get_logger(__name__)
 
 
@@ -68,3 +71,13 @@ class RunningReport:
         )
         self._path.parent.mkdir(mode=0o700, exist_ok=True)
         write_whole(self._path, msgspec.json.encode(running))
+
+
+async def journal_turned(journal: Journal) -> bool:
+    """Whether the journal answers, and its last write came to the disk."""
+    try:
+        async with asyncio.timeout(_ANSWER_S):
+            await journal.depth()
+    except (StorageFullError, TimeoutError):
+        return False
+    return journal.trouble is None

@@ -885,7 +885,7 @@ def _first_steps() -> Iterator[Guard]:
     )
     yield Guard(
         "a range that no scan takes is a problem to the doctor",
-        "agent/cli/doctor.py",
+        "agent/cli/checks/farm.py",
         'yield Finding(PROBLEM, "ranges", str(error))',
         'yield Finding(OK, "ranges", str(error))',
         "tests/agent/cli/test_doctor.py::test_ranges_are_a_problem_to_the_doctor_as_to_the_scan",
@@ -1599,7 +1599,7 @@ def _login() -> Iterator[Guard]:
     )
     yield Guard(
         "doctor names the miners that refuse the login",
-        "agent/cli/doctor.py",
+        "agent/cli/checks/farm.py",
         "    if refused:\n        findings",
         "    if False:\n        findings",
         "tests/agent/cli/test_doctor.py::test_doctor_names_the_miners_that_refused_the_login_of_the_daemon",

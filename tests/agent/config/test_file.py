@@ -13,7 +13,7 @@ from agent.config.fields import Section
 from agent.config.file import Config, ConfigError, load, parse
 from agent.config.keyfiles import check_ca_file, read_secret
 from agent.config.urls import check_cloud_url
-from agent.daemon import policy_of
+from agent.limits.policy import policy_of
 from agent.miners.rigs import rig_of
 from contract.task import TaskName
 from release.signature import public_key_of

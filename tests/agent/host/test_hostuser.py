@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.cli.doctor import Finding, examine
+from agent.cli.checks.findings import Finding
+from agent.cli.doctor import examine
 from agent.link.enroll import enroll
 from contract.link import EnrollReply
 from service.hostuser import HostUser, acting_as, find_user, myself, owner_of

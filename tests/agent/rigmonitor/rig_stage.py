@@ -16,8 +16,7 @@ from typing import Any
 import msgspec
 
 from agent.config.file import parse
-from agent.daemon import policy_of
-from agent.limits.policy import Policy
+from agent.limits.policy import Policy, policy_of
 from agent.rig.shapes import (
     ApplyPlaybooks,
     PlaybookVerdict,

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from agent.config.file import Config
-from agent.daemon import policy_of
 from agent.journal import Journal
+from agent.limits.policy import policy_of
 from agent.local.orders import _NoCloud
 from agent.miners.inventory import Inventory
 from agent.miners.site import Site, open_site
