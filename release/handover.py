@@ -12,13 +12,17 @@ from typing import Final, Literal
 import msgspec
 
 # Below the agent's folder of state; the agent's user writes them.
-REQUEST: Final = "update/request.json"
-RUNNING: Final = "update/running.json"
+ASKED_IN: Final = "update"
+REQUEST: Final = f"{ASKED_IN}/request.json"
+RUNNING: Final = f"{ASKED_IN}/running.json"
+STAGED_IN: Final = "staged"  # in `ASKED_IN`: a folder for each version that lies ready
 # Below the installer's folder; root writes them, and everybody may read them.
 UPDATE_FOLDER: Final = Path("/var/lib/miner-agent-update")
 OUTCOMES: Final = "outcomes.json"
 PROGRESS: Final = "progress.json"
 OUTCOMES_KEPT: Final = 16
+LOG_LINES_MOST: Final = 50  # of one outcome
+LOG_LINE_CHARACTERS: Final = 400
 
 Verdict = Literal["done", "refused", "not_done"]
 

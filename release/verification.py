@@ -23,6 +23,7 @@ from release.refusals import Refusal, ReleaseRefusedError
 from release.signature import SIGNATURE_CHARACTERS, check_signature, signature_of
 from release.trust import Refresh, Trusted, bundle_path
 from service.install.release import version_order
+from service.opening import opened_file
 
 BUNDLE: Final = "bundle.tar"
 SIGNATURE: Final = "bundle.sig"  # instead of metadata: a pinned key signed the bundle itself
@@ -152,14 +153,9 @@ def _content(folder: int, name: str, most: int) -> bytes | None:
 @contextmanager
 def _opened(folder: int, name: str, most: int) -> Iterator[int]:
     """A plain file of that folder, of at most that many bytes, and not empty."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    file = os.open(name, flags, dir_fd=folder)
-    try:
-        found = os.fstat(file)
+    with opened_file(folder, name) as (file, found):
         if not stat.S_ISREG(found.st_mode) or not 0 < found.st_size <= most:
             raise ReleaseRefusedError(
                 Refusal.TOO_BIG, f"{name} is no plain file of 1 to {most} bytes"
             )
         yield file
-    finally:
-        os.close(file)

@@ -18,23 +18,21 @@ from typing import Final, NamedTuple, TypeVar
 import msgspec
 
 from release.bundle import BUNDLE_BYTES
-from release.handover import REQUEST, RUNNING, RunningRelease, UpdateRequest
+from release.handover import ASKED_IN, REQUEST, RUNNING, STAGED_IN, RunningRelease, UpdateRequest
 from release.manifest import VERSION
 from release.refusals import Refusal, ReleaseRefusedError
 from release.trust import TARGETS_BYTES
 from release.verification import BUNDLE, STAGED
 from service.disk import Disk
 from service.hostuser import HostUser, check_way, owner_of
+from service.opening import open_folder, opened_file
 
-_STAGED_IN: Final = PurePosixPath("update/staged")
 _WORD_BYTES: Final = 16 * 1024  # of a request, and of what a process says of itself
 _NAMES_MOST: Final = 1024  # looked at in a folder
 _FILES_MOST: Final = 80  # all roots of one refresh, and the few others
 _TASK: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _WHOLE_VERSION: Final = re.compile(VERSION)
-_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _T = TypeVar("_T")
 
 
@@ -101,7 +99,7 @@ class AgentFolder:
         """What lies ready, each file open until the next one is asked for, the bundle first. Raises
         ReleaseRefusedError.
         """
-        with self._opened(_STAGED_IN / request.version) as folder:
+        with self._opened(PurePosixPath(ASKED_IN, STAGED_IN, request.version)) as folder:
             names = _names(folder)
             if BUNDLE not in names:
                 raise ReleaseRefusedError(Refusal.MISSING, f"{BUNDLE} is missing")
@@ -125,7 +123,7 @@ class AgentFolder:
         folder = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             for part in below.parts:
-                inner = os.open(part, _FOLDER, dir_fd=folder)
+                inner = open_folder(part, inside=folder)
                 os.close(folder)
                 folder = inner
             yield folder
@@ -148,14 +146,10 @@ def _names(folder: int) -> set[str]:
 @contextmanager
 def _plain(folder: int, name: str, most: int) -> Iterator[tuple[int, int]]:
     """A plain file with one name, and its size, which is 1 to `most`. Raises ReleaseRefusedError."""
-    file = os.open(name, _FILE, dir_fd=folder)
-    try:
-        found = os.fstat(file)
+    with opened_file(folder, name) as (file, found):
         if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1 or not 0 < found.st_size <= most:
             raise _refused(f"{name} is no plain file of its own of 1 to {most} bytes")
         yield file, found.st_size
-    finally:
-        os.close(file)
 
 
 def _decoded(data: bytes, kind: type[_T]) -> _T | None:

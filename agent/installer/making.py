@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from service.install.product import AGENT
 from service.install.release import finish, running, settle
 from service.install.wheel import BadWheelError
 from service.install.wheels import commands_of, unpack, unpacked_bytes
+from service.opening import opened_folder
 
 RESERVE: Final = 64 * 1024 * 1024  # bytes that stay free, for the journal and for the way back
 _COMPILED: Final = 2  # what Python compiles of a release is about as large again
@@ -86,8 +86,7 @@ class ReleaseMaker:
     def verify(self, request: UpdateRequest, before: ReleaseIdentity) -> None:
         """The copy: it is what was asked for, and may follow the release before it."""
         judgement, places = self._judgement, self._places
-        folder = os.open(places.work, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
+        with opened_folder(places.work) as folder:
             verified = verify_staged(
                 folder,
                 judgement.anchors,
@@ -95,8 +94,6 @@ class ReleaseMaker:
                 clock=self._clock.now(),
                 kept=kept_in(places.kept),
             )
-        finally:
-            os.close(folder)
         found = (verified.manifest.version, verified.sha256)
         if found != (request.version, request.sha256):
             raise ReleaseRefusedError(

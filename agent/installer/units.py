@@ -7,12 +7,11 @@ from typing import Final
 
 import msgspec
 
+from release.handover import LOG_LINE_CHARACTERS, LOG_LINES_MOST
 from service.install.host import HostCommandError, TargetHost
 
 AGENT_UNIT: Final = "miner-agent.service"
 RIG_UNIT: Final = "miner-agent-rig.service"
-LINES_MOST: Final = 50
-LINE_CHARACTERS: Final = 400
 _SHOWN: Final = ("InvocationID", "MainPID", "ActiveState", "SubState", "NRestarts")
 
 
@@ -59,7 +58,7 @@ class AgentUnits:
         if not invocation:
             return ()
         which = (f"--unit={AGENT_UNIT}", f"_SYSTEMD_INVOCATION_ID={invocation}")
-        how = (f"--lines={LINES_MOST}", "--output=cat", "--no-pager", "--quiet")
+        how = (f"--lines={LOG_LINES_MOST}", "--output=cat", "--no-pager", "--quiet")
         with contextlib.suppress(HostCommandError):
             return last_lines(self._host.ask("journalctl", *how, *which))
         return ()
@@ -67,4 +66,4 @@ class AgentUnits:
 
 def last_lines(text: str) -> tuple[str, ...]:
     """As an outcome carries them."""
-    return tuple(each[:LINE_CHARACTERS] for each in text.splitlines()[-LINES_MOST:])
+    return tuple(each[:LOG_LINE_CHARACTERS] for each in text.splitlines()[-LOG_LINES_MOST:])

@@ -30,14 +30,12 @@ from contract.task import SelfUpdateParams
 from contract.texts import printable
 from drivers.base import Evidence
 from drivers.watch import intent_age_s
-from release.handover import UpdateRequest
+from release.handover import LOG_LINE_CHARACTERS, LOG_LINES_MOST, UpdateRequest
 
 LOOK_S: Final = 2.0
 # So long before its limit nobody waits any more, and says what is not known.
 LAST_S: Final = 5.0
 TAKEN_S: Final = 60.0  # later a request is taken by nobody, which is said
-LOG_LINES: Final = 50  # of a release that did not prove itself
-LINE_CHARS: Final = 400
 SIGNAL: Final = "self_told"  # the process says which release it is
 
 log: Any = structlog.get_logger(__name__)
@@ -169,7 +167,7 @@ class UpdateExecutor:
             return
         said.update(fresh)
         for line in fresh:
-            task.log.info(line[:LINE_CHARS])
+            task.log.info(line[:LOG_LINE_CHARACTERS])
         await self._journal.progress(task.id, self._clock.now(), task.log.take())
 
     async def _withdraw(self, task: ActiveTask) -> None:
@@ -192,7 +190,9 @@ class UpdateExecutor:
             seconds=self._seconds(task),
             reason=end.message or None,
         )
-        lines = [masked_url(printable(each)[:LINE_CHARS]) for each in end.log[-LOG_LINES:]]
+        lines = [
+            masked_url(printable(each)[:LOG_LINE_CHARACTERS]) for each in end.log[-LOG_LINES_MOST:]
+        ]
         update = msgspec.to_builtins(plan.change)
         if end.code is None:
             task.log.info(f"{plan.change.version} runs, and proved itself.")

@@ -24,10 +24,8 @@ from release.handover import (
     UpdateRequest,
 )
 from service.files import write_whole
+from service.opening import open_folder, opened_file
 
-STAGED_IN: Final = (
-    "staged"  # below the folder of the request: a folder for each version that lies ready
-)
 READ_BYTES: Final = 1024 * 1024  # of one file
 _S = TypeVar("_S")
 
@@ -130,7 +128,7 @@ class Handing:
 def _opened(path: Path, uid: int | None) -> Iterator[int]:
     """A folder, of that user. Raises FileNotFoundError, OddFileError."""
     try:
-        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        folder = open_folder(path)
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -144,22 +142,17 @@ def _opened(path: Path, uid: int | None) -> Iterator[int]:
 
 def _content(folder: int, path: Path, uid: int | None) -> bytes | None:
     """The whole of a plain file in that folder, of that user; `None` where there is none. Raises OddFileError."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        handle = os.open(path.name, flags, dir_fd=folder)
+        with opened_file(folder, path.name) as (handle, found):
+            if not stat.S_ISREG(found.st_mode):
+                raise _odd(path, "it is no plain file")
+            _check_owner(path, found, uid)
+            with os.fdopen(handle, "rb", closefd=False) as file:
+                data = file.read(READ_BYTES + 1)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise _odd(path, _why(error)) from None
-    with os.fdopen(handle, "rb") as file:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode):
-            raise _odd(path, "it is no plain file")
-        _check_owner(path, found, uid)
-        try:
-            data = file.read(READ_BYTES + 1)
-        except OSError as error:
-            raise _odd(path, _why(error)) from None
     if len(data) > READ_BYTES:
         raise _odd(path, f"it has over {READ_BYTES} bytes")
     return data

@@ -22,13 +22,13 @@ from tuf.api.metadata import TargetFile
 from agent.journal.migrations import NEWEST
 from agent.limits.policy import Policy
 from agent.ports import Downloader
-from agent.update.handing import STAGED_IN
 from agent.update.repository import ReleaseRepository
 from contract.clock import Clock
 from contract.errors import FileTooBigError, StorageFullError, UnreachableError
 from contract.task import SelfUpdateParams
 from release.bundle import BUNDLE_BYTES
 from release.channels import CHANNEL_BYTES, Channel, channel_path, read_channel
+from release.handover import STAGED_IN
 from release.kept import keep_in, kept_in
 from release.manifest import Manifest
 from release.refusals import Refusal, ReleaseRefusedError
@@ -43,6 +43,7 @@ from release.verification import (
     verify_staged,
 )
 from service.files import sync, write_whole
+from service.opening import opened_folder
 
 METADATA_S: Final = 120.0  # for all metadata together, however slowly it comes
 BUNDLE_S: Final = 600.0
@@ -228,8 +229,7 @@ class Staging:
         """As whoever installs it will, and with all of it on the disk."""
         sync(ready / BUNDLE)
         sync(ready)
-        folder = os.open(ready, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
+        with opened_folder(ready) as folder:
             return verify_staged(
                 folder,
                 self._source.anchors,
@@ -237,8 +237,6 @@ class Staging:
                 clock=self._clock.now(),
                 kept=kept,
             )
-        finally:
-            os.close(folder)
 
 
 @asynccontextmanager

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Final
 from agent.config.file import Config
 from agent.limits.policy import Policy
 from agent.ports import Downloader
-from agent.update.handing import STAGED_IN, Handing
+from agent.update.handing import Handing
 from agent.update.managed import ReleaseHost, unmanaged
 from contract.clock import Clock
 from contract.errors import BusyError, PolicyRefusedError, RefusedError, UnsupportedError
 from contract.task import SelfUpdateParams
+from release.handover import ASKED_IN, STAGED_IN
 from release.host import built_at, host_platform
 from release.refusals import ReleaseRefusedError
 from service.install.own import OwnRelease
@@ -46,7 +47,7 @@ class Updates:
         self._policy = policy
         self._clock = clock
         self._host = host
-        self._folder = config.state.dir / "update"
+        self._folder = config.state.dir / ASKED_IN
         self._staging: Staging | None = None
         self.own = host.own()
         self.handing = Handing(config.state.dir, host.update_folder, host.root_uid)

@@ -1868,9 +1868,9 @@ def _releases() -> Iterator[Guard]:
     )
     yield Guard(
         "whoever installs follows no link of the agent",
-        "release/verification.py",
-        "os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK",
-        "os.O_RDONLY | os.O_NONBLOCK",
+        "service/opening.py",
+        "os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC",
+        "os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC",
         f"{staged}a_link_is_not_followed",
     )
     yield Guard(
@@ -1988,9 +1988,9 @@ def _releases() -> Iterator[Guard]:
     )
     yield Guard(
         "no link leads to what root says",
-        "agent/update/handing.py",
-        "os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK",
-        "os.O_RDONLY | os.O_NONBLOCK",
+        "service/opening.py",
+        "os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC",
+        "os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC",
         f"{order}odd_outcomes_are_not_used_and_that_is_said",
     )
     yield Guard(
@@ -2604,14 +2604,14 @@ def _updating() -> Iterator[Guard]:
     swept = "tests/agent/installer/test_sweep.py::test_it_ends_on_a_release_that_runs_and_with_a_true_outcome"
     yield Guard(
         "root follows no link on the way to what the agent laid ready",
-        folder,
+        "service/opening.py",
         "os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC",
         "os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC",
         f"{root}no_link_is_followed_on_the_way",
     )
     yield Guard(
         "root reads no file behind a link of the agent",
-        folder,
+        "service/opening.py",
         "os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC",
         "os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC",
         f"{root}nothing_but_plain_files_of_their_own_is_taken",
