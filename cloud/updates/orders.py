@@ -22,8 +22,8 @@ from cloud.nonce.tasks import masked_params
 from cloud.store.access import audit
 from cloud.store.engine import Connection
 from cloud.store.ids import new_uuid
-from cloud.store.tasks import batches, groups, rollouts
-from cloud.store.tasks.rollouts import EnrolledSite
+from cloud.store.tasks import batches, groups, updates
+from cloud.store.tasks.updates import EnrolledSite
 from cloud.updates.choice import Candidate, Choice, chosen_of
 from cloud.updates.newest import Newest, newer_than, newest_in
 from contract.nonce.batches import BatchCreated, CreateAnswer
@@ -79,10 +79,10 @@ async def _survey(
     newest: Newest,
 ) -> Choice:
     """Who gets one. ApiError 400 for an agent or a farm that is not there, 409 for a first one that cannot be."""
-    sites = await rollouts.sites_of(connection, request[WORKSPACE_ID])
+    sites = await updates.sites_of(connection, request[WORKSPACE_ID])
     meant = _meant(body, sites)
     if body.farm_ids is not None:
-        known = await rollouts.farms_by_id(connection, body.farm_ids)
+        known = await updates.farms_by_id(connection, body.farm_ids)
         lacking = [
             each
             for each in body.farm_ids
@@ -212,7 +212,7 @@ async def _store(
     by_farm: dict[str, list[Candidate]] = defaultdict(list)
     for each in others:
         by_farm[each.farm_id].append(each)
-    farms = await rollouts.farms_by_id(connection, {each.farm_id for each in choice.chosen})
+    farms = await updates.farms_by_id(connection, {each.farm_id for each in choice.chosen})
     made: list[BatchCreated] = []
     for farm_id, some, is_first in [
         (first.farm_id, [first], True),

@@ -18,9 +18,9 @@ from cloud.nonce.tasks import masked_params
 from cloud.store.access import audit
 from cloud.store.engine import Connection
 from cloud.store.subscriptions.shown import held_of
-from cloud.store.tasks import batches, groups, rollouts
+from cloud.store.tasks import batches, groups, updates
 from cloud.store.tasks.groups import ListedGroup, ended_words
-from cloud.store.tasks.rollouts import TurnTask
+from cloud.store.tasks.updates import TurnTask
 from cloud.updates.turns import failed_in, why_stopped
 from contract.hiding import hidden
 from contract.nonce.batches import NoBody
@@ -42,8 +42,8 @@ async def list_updates(request: web.Request) -> web.Response:
     """GET W/updates, newest first."""
     page = page_of(request)
     async with request.app[STORE].read() as connection:
-        rows, total = await rollouts.page_of(connection, request[WORKSPACE_ID], page)
-        items = [_item(row, await rollouts.tasks_of(connection, row.id)) for row in rows]
+        rows, total = await updates.page_of(connection, request[WORKSPACE_ID], page)
+        items = [_item(row, await updates.tasks_of(connection, row.id)) for row in rows]
     return many(items, page, total)
 
 
@@ -53,7 +53,7 @@ async def get_update(request: web.Request) -> web.Response:
     """GET W/updates/{group_id}: how far each agent is, what it was and is."""
     async with request.app[STORE].read() as connection:
         group = await _update_of(connection, request)
-        found = await rollouts.tasks_of(connection, group.id)
+        found = await updates.tasks_of(connection, group.id)
         reasons = await _held_reasons(connection, request[WORKSPACE_ID], found)
     agents = [_agent(task, reasons.get(task.id)) for task in found]
     return one(UpdateDetail(update=_item(group, found), agents=agents))
@@ -105,7 +105,7 @@ async def cancel_update(request: web.Request) -> web.Response:
 
 
 async def _update_of(connection: Connection, request: web.Request) -> ListedGroup:
-    group = await rollouts.find(connection, request[WORKSPACE_ID], named(request, "group_id"))
+    group = await updates.find(connection, request[WORKSPACE_ID], named(request, "group_id"))
     if group is None:
         raise ApiError(404, "Update not found in this workspace")
     return group
@@ -154,8 +154,7 @@ def _judged(row: ListedGroup, found: Sequence[TurnTask]) -> tuple[UpdateState, s
         return "done", f"All {len(found)} agents are updated"
     first = next((task for task in found if task.is_first and not task.is_proven), None)
     if first is not None:
-        who = first.agent_name or first.agent_id
-        return "first", f"{who} goes first; {row.held} wait for it"
+        return "first", f"{first.who} goes first; {row.held} wait for it"
     return "going", f"{so_far}, {under_way} are under way, {row.held} wait for their turn"
 
 

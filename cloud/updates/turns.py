@@ -11,11 +11,11 @@ import msgspec
 from cloud.store.access import audit
 from cloud.store.access.actors import Actor
 from cloud.store.engine import Store
-from cloud.store.tasks import batches, rollouts
+from cloud.store.tasks import batches, updates
 from cloud.store.tasks.groups import ended_words
 from cloud.store.tasks.handed import Confirmed
-from cloud.store.tasks.rollouts import OpenTurns, TurnTask
 from cloud.store.tasks.settle import closed_result
+from cloud.store.tasks.updates import OpenTurns, TurnTask
 from contract.errors import ErrorCode
 from contract.nonce.updates import Turns
 from contract.outcome import Outcome
@@ -45,7 +45,7 @@ class Advanced(msgspec.Struct, frozen=True, kw_only=True):
     agent_ids: frozenset[str]
 
 
-def next_step(found: Sequence[TurnTask], at_once: int, is_online: IsOnline) -> NextTurn:
+def next_turn(found: Sequence[TurnTask], at_once: int, is_online: IsOnline) -> NextTurn:
     """Of the tasks of one update, in the order of their turns. Those whose agents are not online come last."""
     failed = failed_in(found)
     if failed is not None:
@@ -74,8 +74,7 @@ def failed_in(found: Sequence[TurnTask]) -> TurnTask | None:
 
 def why_stopped(failed: TurnTask) -> str:
     """In words, for the operator."""
-    who = failed.agent_name or failed.agent_id
-    return f"{who} of {failed.farm_name or failed.farm_id} ended {ended_words(failed.status, failed.result)}"
+    return f"{failed.who} of {failed.farm_name or failed.farm_id} ended {ended_words(failed.status, failed.result)}"
 
 
 async def advance(
@@ -87,21 +86,21 @@ async def advance(
     agents_had_time: bool,
     is_online: IsOnline,
 ) -> list[Advanced]:
-    """Take the next step of every update, each in a transaction of its own.
+    """Give the next turn of every update, each in a transaction of its own.
 
     After a start of this server nobody's turn comes before all agents that wait in it have told what they know, or had
     the time to (`agents_had_time`): the database may have been put back from a copy, in which one still waits that is
     being updated, or has failed.
     """
     done = []
-    for each in await rollouts.with_waiting(store):
+    for each in await updates.with_waiting(store):
         turns = msgspec.convert(each.turns, Turns)
         async with store.read() as connection:
-            found = await rollouts.tasks_of(connection, each.id)
-        step = next_step(found, turns.at_once, is_online)
-        if step.is_none:
+            found = await updates.tasks_of(connection, each.id)
+        turn = next_turn(found, turns.at_once, is_online)
+        if turn.is_none:
             continue
-        if step.failed is None and not (agents_had_time or _have_told(each, found, confirmed)):
+        if turn.failed is None and not (agents_had_time or _have_told(each, found, confirmed)):
             continue
         done.append(await _take(store, each, turns, now, cloud_s, confirmed, is_online))
     return [each for each in done if each is not None]
@@ -124,10 +123,10 @@ async def _take(
 ) -> Advanced | None:
     async with store.write() as connection:
         # Asked again: an agent or an operator may have spoken between the two transactions.
-        found = await rollouts.tasks_of(connection, each.id)
-        step = next_step(found, turns.at_once, is_online)
-        if step.failed is not None:
-            why = why_stopped(step.failed)
+        found = await updates.tasks_of(connection, each.id)
+        turn = next_turn(found, turns.at_once, is_online)
+        if turn.failed is not None:
+            why = why_stopped(turn.failed)
             ended = await batches.cancel(
                 connection,
                 sorted({task.batch_id for task in found}),
@@ -146,16 +145,16 @@ async def _take(
                 stopped=why,
                 agent_ids=ended.agent_ids,
             )
-        if not step.let_go:
+        if not turn.let_go:
             return None
-        await rollouts.let_go(
-            connection, [task.id for task in step.let_go], now, cloud_s + turns.begin_within_s
+        await updates.let_go(
+            connection, [task.id for task in turn.let_go], now, cloud_s + turns.begin_within_s
         )
     return Advanced(
         group_id=each.id,
-        number=len(step.let_go),
+        number=len(turn.let_go),
         stopped=None,
-        agent_ids=frozenset(task.agent_id for task in step.let_go),
+        agent_ids=frozenset(task.agent_id for task in turn.let_go),
     )
 
 

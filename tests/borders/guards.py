@@ -2575,7 +2575,7 @@ def _updates() -> Iterator[Guard]:
     )
     yield Guard(
         "an update of another workspace is not found",
-        "cloud/store/tasks/rollouts.py",
+        "cloud/store/tasks/updates.py",
         "return [task_groups.c.workspace_id == workspace_id, ",
         "return [",
         f"{orders}another_workspace_has_no_say_and_sees_nothing",

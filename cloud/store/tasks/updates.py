@@ -1,4 +1,4 @@
-"""Groups of tasks for agents as a whole, which take turns: whom there is, how far each is, the next ones let go."""
+"""Updates of agents, groups with a task for each: whom there is, how far each is, whose turn comes let go."""
 
 from __future__ import annotations
 
@@ -63,6 +63,11 @@ class TurnTask(msgspec.Struct, frozen=True, kw_only=True):
     result: dict[str, Any] | None
 
     @property
+    def who(self) -> str:
+        """What people call its agent."""
+        return self.agent_name or self.agent_id
+
+    @property
     def is_first(self) -> bool:
         return bool((self.meta or {}).get(CANARY))
 
@@ -111,7 +116,7 @@ def _number(table: sa.Table, condition: sa.ColumnElement[bool]) -> sa.ScalarSele
 
 
 async def farms_by_id(connection: AsyncConnection, ids: Collection[str]) -> dict[str, FarmRow]:
-    """The farms of these ids, which are known to be there."""
+    """The farms of these ids, as far as there are any."""
     found: list[FarmRow] = []
     for some in chunks(sorted(ids)):
         query = farms.select().where(farms.c.id.in_(some))
