@@ -18,7 +18,7 @@ from agent.host.logs import set_up
 from agent.local.orders import LocalOrder, LocalOrders, alone, left_open
 from agent.local.progress import telling
 from agent.local.socket import LocalRefusedError, LocalReply, LocalRequest, NoDaemonError, calling
-from agent.miners.inventory import awake_modes, known_miners, maintained_miners
+from agent.miners.known import awake_modes, known_miners, maintained_miners
 from agent.miners.site import Site
 from agent.scan.scanner import FarmScanner
 from contract.clock import Clock, SystemClock

@@ -729,7 +729,7 @@ def _wanted(targets: list[str] | None, csv: str | None, reach: Reach, as_json: b
     """Where a task is to be carried out."""
     from agent.cli.sheet import read_sheet
     from agent.cli.survey import Wanted
-    from agent.miners.inventory import known_miners
+    from agent.miners.known import known_miners
 
     if not targets and csv is None:
         _usage("give the miner that is meant, a range, or --csv FILE", as_json)

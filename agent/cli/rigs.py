@@ -23,7 +23,8 @@ from agent.config.file import Config, ConfigError, read_toml, rigs_folder, why, 
 from agent.config.host import LogSection
 from agent.config.rigs import RigConfig, check_apart
 from agent.host.logs import set_up
-from agent.miners.inventory import Inventory, known_miners
+from agent.miners.inventory import Inventory
+from agent.miners.known import known_miners
 from agent.miners.rigs import address_of, rig_of
 from agent.miners.site import open_site
 from agent.sinks.rigmonitor.rig_records import cards_beyond

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -14,10 +13,18 @@ from typing import Any, Final, TypeVar
 import msgspec
 import structlog
 
+from agent.miners.known import (
+    awake_modes,
+    identity_in,
+    login_refused,
+    maintained_miners,
+    seen_cards,
+    set_percents,
+)
 from agent.ports import AwakeMode
-from contract.clock import from_text, to_text
+from contract.clock import to_text
 from contract.link import MinerKey
-from contract.miner import Identity, PowerMode, awake_mode_of
+from contract.miner import Identity, PowerMode
 from drivers.base import SetPercent
 from drivers.rig.reading.cards import SeenCard
 from service.files import make_private
@@ -105,7 +112,7 @@ class Inventory:
             self._login_refused = {key for ip in refused if (key := self._by_ip.get(ip))}
             self._maintained = await self._off_loop(maintained_miners, self._path)
             self._awake_modes = await self._off_loop(awake_modes, self._path)
-            self._cards = await self._off_loop(_cards, self._path)
+            self._cards = await self._off_loop(seen_cards, self._path)
             self._set_percents = await self._off_loop(set_percents, self._path)
 
     async def close(self) -> None:
@@ -366,7 +373,7 @@ class Inventory:
                 last_seen_at=last,
             )
             for key, ip, miner_id, blob, first, last in rows
-            if (identity := _identity(key, blob)) is not None
+            if (identity := identity_in(key, blob)) is not None
         ]
 
     def _save(
@@ -408,108 +415,3 @@ class Inventory:
         if self._db is not None:
             self._db.close()
             self._db = None
-
-
-def known_miners(path: Path) -> dict[str, Identity]:
-    """Who is at which address, by the file of a daemon that may be running. Nothing there, or not readable: none."""
-    try:
-        with reading_of(path) as db:
-            return {
-                str(ip): identity
-                for ip, blob in db.execute("SELECT ip, identity FROM miners")
-                if (identity := _identity(str(ip), blob)) is not None
-            }
-    except sqlite3.Error:
-        return {}
-
-
-def login_refused(path: Path) -> list[str]:
-    """The addresses of the miners that refuse our login, by the same file, as the daemon saw it last."""
-    try:
-        with reading_of(path) as db:
-            query = "SELECT ip FROM miners JOIN login_refused USING (key) ORDER BY ip"
-            return [str(ip) for (ip,) in db.execute(query)]
-    except sqlite3.Error:
-        return []
-
-
-def maintained_miners(path: Path) -> frozenset[str]:
-    """The miners in maintenance, by the same file, as the cloud told the daemon last."""
-    try:
-        with reading_of(path) as db:
-            return frozenset(str(key) for (key,) in db.execute("SELECT key FROM maintained"))
-    except sqlite3.Error:
-        return frozenset()
-
-
-def awake_modes(path: Path) -> dict[str, AwakeMode]:
-    """In which mode each miner hashes when it hashes, by key, by the same file."""
-    try:
-        with reading_of(path) as db:
-            return {
-                str(key): AwakeMode(mode=mode, seen_at=from_text(at))
-                for key, word, at in db.execute("SELECT key, mode, seen_at FROM awake_modes")
-                if (mode := awake_mode_of(word)) is not None
-            }
-    except (sqlite3.Error, ValueError):
-        return {}
-
-
-def set_percents(path: Path) -> dict[str, SetPercent]:
-    """Which percentage of power each miner was set to that does not tell it, by key, by the same file."""
-    try:
-        with reading_of(path) as db:
-            return {
-                str(key): SetPercent(percent=percent, seen_at=from_text(at))
-                for key, percent, at in db.execute("SELECT key, percent, seen_at FROM set_percents")
-            }
-    except (sqlite3.Error, ValueError):
-        return {}
-
-
-def _cards(path: Path) -> dict[str, Mapping[str, SeenCard]]:
-    """Which cards each rig was ever seen with, by key."""
-    try:
-        with reading_of(path) as db:
-            return {
-                str(key): msgspec.json.decode(cards, type=dict[str, SeenCard])
-                for key, cards in db.execute("SELECT key, cards FROM cards")
-            }
-    except (sqlite3.Error, msgspec.DecodeError):
-        return {}
-
-
-def file_trouble(path: Path) -> str | None:
-    """What is wrong with a SQLite file, or `None`. Only reads; the file may be in use."""
-    try:
-        with reading_of(path) as db:
-            word = str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
-    except sqlite3.Error as error:
-        return f"cannot be read: {error}"
-    return None if word == "ok" else f"damaged: {word}"
-
-
-@contextmanager
-def reading_of(path: Path) -> Iterator[sqlite3.Connection]:
-    """A SQLite file that another process may have open. Raises sqlite3.Error."""
-    try:
-        is_file = path.is_file()  # a pipe would be waited for
-    except OSError:
-        is_file = False
-    if not is_file:
-        raise sqlite3.OperationalError("it is no file")
-    uri = f"{path.absolute().as_uri()}?mode=ro"
-    with closing(sqlite3.connect(uri, uri=True, timeout=5)) as db:
-        yield db
-
-
-# --- private -------------------------------------------------------------------------------------
-
-
-def _identity(key: str, blob: bytes) -> Identity | None:
-    """`None` for a miner that another version of the agent knows, and this one does not: it is found again."""
-    try:
-        return msgspec.json.decode(blob, type=Identity)
-    except msgspec.DecodeError as error:
-        log.warning("inventory.unreadable", miner=key, error=str(error))
-        return None

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
-from agent.miners.inventory import reading_of
+from agent.host.databases import reading_of
 from agent.selftest.failure import CheckFailedError
 from service.files import make_private
 

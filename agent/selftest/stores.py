@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from agent.host.databases import file_trouble, reading_of
 from agent.journal import Arrival, Journal, JournalVersionError, StepAck, TaskRecord
 from agent.journal.disk import is_damage
 from agent.journal.outbox import read_outbox
@@ -17,7 +18,7 @@ from agent.journal.record import from_row
 from agent.journal.schema import open_database, schema_of
 from agent.journal.settlement import failed
 from agent.journal.states import State
-from agent.miners.inventory import Inventory, file_trouble, reading_of
+from agent.miners.inventory import Inventory
 from agent.selftest.copies import copy_start, copy_whole, size_of
 from agent.selftest.failure import CheckFailedError
 from agent.subscriptions.store import TransactionStore

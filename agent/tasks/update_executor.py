@@ -128,9 +128,9 @@ class UpdateExecutor:
         )
         async with permit.turn(), permit.sending():
             try:
-                await asyncio.to_thread(self._updates.handing.ask, request)
+                await asyncio.to_thread(self._updates.installer.ask, request)
             except OSError as error:
-                seen = await asyncio.to_thread(self._updates.handing.seen, task.id)
+                seen = await asyncio.to_thread(self._updates.installer.seen, task.id)
                 if not seen.asks and seen.progress is None and seen.outcome is None:
                     return StorageFullError(f"Root's installer could not be asked: {error}")
         return None
@@ -138,9 +138,9 @@ class UpdateExecutor:
     async def _watch(self, task: ActiveTask, plan: ReleasePlan, first: str) -> Settlement:
         said: set[str] = set()
         await self._say(task, [first], said)
-        handing = self._updates.handing
+        installer = self._updates.installer
         while True:
-            seen = await asyncio.to_thread(handing.seen, task.id)
+            seen = await asyncio.to_thread(installer.seen, task.id)
             own = await asyncio.to_thread(self._updates.now)
             if own is None:
                 return self._unknown(task, plan, "this process is no release that could be told")
@@ -173,7 +173,7 @@ class UpdateExecutor:
     async def _withdraw(self, task: ActiveTask) -> None:
         """A request that nobody has taken is not to be taken when nobody waits for its end any more."""
         try:
-            if await asyncio.to_thread(self._updates.handing.withdraw, task.id):
+            if await asyncio.to_thread(self._updates.installer.withdraw, task.id):
                 task.log.warning("Nobody had taken the request, and it was taken back.")
         except OSError as error:
             task.log.warning(f"The request could not be taken back: {error}")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 from agent.config.file import Config
 from agent.limits.policy import Policy
 from agent.ports import Downloader
-from agent.update.handing import Handing
 from agent.update.managed import ReleaseHost, unmanaged
+from agent.update.root_installer import RootInstaller
 from contract.clock import Clock
 from contract.errors import BusyError, PolicyRefusedError, RefusedError, UnsupportedError
 from contract.task import SelfUpdateParams
@@ -50,7 +50,7 @@ class Updates:
         self._folder = config.state.dir / ASKED_IN
         self._staging: Staging | None = None
         self.own = host.own()
-        self.handing = Handing(config.state.dir, host.update_folder, host.root_uid)
+        self.installer = RootInstaller(config.state.dir, host.update_folder, host.root_uid)
 
     def check(self, order: SelfUpdateParams) -> OwnRelease:
         """What runs here, and could be replaced as ordered. Raises UnsupportedError, PolicyRefusedError. Blocks."""
@@ -71,7 +71,7 @@ class Updates:
 
     def check_free(self, task: str) -> None:
         """Raises BusyError while root's installer has to do with another order. Blocks."""
-        busy = self.handing.busy_with(task)
+        busy = self.installer.busy_with(task)
         if busy is not None:
             raise BusyError(f"Another update is under way: {busy}. Nothing was asked for.")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from agent.journal.plan import ReleasePlan
-from agent.update.handing import SeenOrder
+from agent.update.root_installer import SeenOrder
 from contract.errors import ErrorCode
 from contract.outcome import Outcome
 from release.handover import UpdateOutcome

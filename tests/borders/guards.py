@@ -1924,7 +1924,7 @@ def _releases() -> Iterator[Guard]:
     )
     yield Guard(
         "a miner of an unknown make costs itself alone",
-        "agent/miners/inventory.py",
+        "agent/miners/known.py",
         'except msgspec.DecodeError as error:\n        log.warning("inventory.unreadable"',
         'except ZeroDivisionError as error:\n        log.warning("inventory.unreadable"',
         "tests/agent/update/test_going_back.py::test_miners_that_are_known_though_one_is_of_a_make_that_is_not",
@@ -1995,28 +1995,28 @@ def _releases() -> Iterator[Guard]:
     )
     yield Guard(
         "what root says was written by root",
-        "agent/update/handing.py",
+        "agent/update/root_installer.py",
         "if found.st_uid != uid:",
         "if False:",
         f"{order}odd_outcomes_are_not_used_and_that_is_said",
     )
     yield Guard(
         "nobody else may write what root says",
-        "agent/update/handing.py",
+        "agent/update/root_installer.py",
         "if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):",
         "if False:",
         f"{order}odd_outcomes_are_not_used_and_that_is_said",
     )
     yield Guard(
         "what root says has a bound",
-        "agent/update/handing.py",
+        "agent/update/root_installer.py",
         "if len(data) > READ_BYTES:",
         "if False:",
         f"{order}odd_outcomes_are_not_used_and_that_is_said",
     )
     yield Guard(
         "an order is judged by its own outcome",
-        "agent/update/handing.py",
+        "agent/update/root_installer.py",
         "if each.task == task), None",
         "if True), None",
         f"{order}the_outcome_of_another_order_says_nothing_of_this_one",

@@ -23,7 +23,7 @@ import pytest
 from agent.cli.rigs import fingerprint
 from agent.demo.part import command
 from agent.link.trust import fingerprints_in, trusting
-from agent.miners.inventory import known_miners
+from agent.miners.known import known_miners
 from cloud.tls.certificates import AUTHORITY_VALID
 from contract.clock import SystemClock
 from contract.enrolment.authorities import certificates_in

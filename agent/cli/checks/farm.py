@@ -12,7 +12,8 @@ from agent.cli.render import counted
 from agent.cli.rigs import doubts
 from agent.config.file import Config, ConfigError
 from agent.miners.credentials import CredentialBook, from_config
-from agent.miners.inventory import Inventory, known_miners, login_refused
+from agent.miners.inventory import Inventory
+from agent.miners.known import known_miners, login_refused
 from agent.miners.rigs import address_of
 from agent.miners.site import Site, open_site
 from agent.miners.territory import Territory

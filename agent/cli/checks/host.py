@@ -14,8 +14,8 @@ from yarl import URL
 
 from agent.cli.checks.findings import OK, PROBLEM, WARNING, Finding, named
 from agent.config.file import Config, ConfigError, why
+from agent.host.databases import file_trouble
 from agent.local.socket import listens
-from agent.miners.inventory import file_trouble
 from agent.sinks.registry import SINKS
 from contract.clock import Clock
 from service.files import is_open_to_others

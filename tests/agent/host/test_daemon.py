@@ -10,7 +10,7 @@ from agent.config.file import ConfigError, parse
 from agent.daemon import Daemon
 from agent.limits.policy import policy_of
 from agent.link.configured import open_link
-from agent.miners.inventory import maintained_miners
+from agent.miners.known import maintained_miners
 from agent.sinks.prometheus import GAUGES
 from agent.telemetry.poller import PollPlan
 from contract.link import Settings

@@ -5,10 +5,10 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from agent.miners.inventory import (
-    Inventory,
+from agent.host.databases import file_trouble
+from agent.miners.inventory import Inventory
+from agent.miners.known import (
     awake_modes,
-    file_trouble,
     known_miners,
     login_refused,
     maintained_miners,

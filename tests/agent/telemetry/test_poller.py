@@ -13,7 +13,8 @@ import pytest
 from agent.config.miners import MinersSection, TelemetrySection
 from agent.miners.credentials import CredentialBook
 from agent.miners.fleet import Fleet
-from agent.miners.inventory import Inventory, login_refused
+from agent.miners.inventory import Inventory
+from agent.miners.known import login_refused
 from agent.miners.territory import Territory
 from agent.telemetry.buffer import ReadingBuffer
 from agent.telemetry.observation import look

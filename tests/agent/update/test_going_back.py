@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from agent.miners.inventory import Inventory, known_miners
+from agent.miners.inventory import Inventory
+from agent.miners.known import known_miners
 from agent.rig.playbooks import MiningOrder
 from agent.rig.processes import ProgramRun
 from agent.rig.state import ProgramRecord, RigStateFile

@@ -17,7 +17,7 @@ import pytest
 
 from agent.config.file import load
 from agent.daemon import run
-from agent.update.handing import Handing
+from agent.update.root_installer import RootInstaller
 from contract.clock import SystemClock
 from release.handover import REQUEST, UpdateRequest
 from service.notify import Notifier
@@ -25,11 +25,11 @@ from tests.agent.update.host import process_of
 
 
 def die_at(moment: str) -> None:
-    ask, replace = Handing.ask, Path.replace
+    ask, replace = RootInstaller.ask, Path.replace
 
-    def asked(handing: Handing, request: UpdateRequest) -> None:
+    def asked(installer: RootInstaller, request: UpdateRequest) -> None:
         if moment != "before":
-            ask(handing, request)
+            ask(installer, request)
         os.kill(os.getpid(), signal.SIGKILL)
 
     def replaced(path: Path, target: Path) -> Path:
@@ -38,7 +38,7 @@ def die_at(moment: str) -> None:
         return replace(path, target)
 
     patch = pytest.MonkeyPatch()
-    patch.setattr(Handing, "ask", asked)
+    patch.setattr(RootInstaller, "ask", asked)
     if moment == "beside":
         patch.setattr(Path, "replace", replaced)
 

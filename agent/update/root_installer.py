@@ -1,4 +1,4 @@
-"""What is asked of root's installer, and what it says: two folders, of which each side writes its own.
+"""Root's installer, as the agent deals with it: what it is asked, and what it says. Each side writes its own folder.
 
 The installer's files are believed where root wrote them, and no link leads to them. What is odd about them is said in
 words and not used: an order is then judged by what the process says of itself, or by nobody.
@@ -43,7 +43,7 @@ class SeenOrder(NamedTuple):
     doubts: tuple[str, ...]  # why some of it may not be all there is
 
 
-class Handing:
+class RootInstaller:
     """Methods block, and raise OSError where it is said."""
 
     def __init__(self, state: Path, folder: Path, root_uid: int) -> None:
