@@ -8,6 +8,8 @@ from typing import Final
 
 import msgspec
 
+from service.install.release import site_packages
+
 
 class Platform(msgspec.Struct, frozen=True):
     """One Debian on one kind of processor, with the Python that it comes with."""
@@ -33,7 +35,7 @@ class Platform(msgspec.Struct, frozen=True):
 
     @property
     def site_packages(self) -> str:
-        return f"lib/python{self.python_version}/site-packages"
+        return site_packages(self.python_version)
 
     def pip_options(self) -> list[str]:
         """How pip is told to take the wheels of that host, whatever it runs on: newer C libraries first."""

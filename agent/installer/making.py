@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +19,7 @@ from release.refusals import Refusal, ReleaseRefusedError
 from release.verification import BUNDLE, Anchors, Installed, verify_staged
 from service.disk import Disk
 from service.install.product import AGENT
-from service.install.release import finish, running, settle
+from service.install.release import PYTHON, finish, running, settle, site_packages
 from service.install.wheel import BadWheelError
 from service.install.wheels import commands_of, unpack, unpacked_bytes
 from service.opening import opened_folder
@@ -142,16 +141,15 @@ class ReleaseMaker:
         """The wheels of the bundle."""
         with (self._places.work / BUNDLE).open("rb") as file:
             manifest = check_bundle(file, into)
-        ours = f"{sys.version_info[0]}.{sys.version_info[1]}"
-        if manifest.python != ours:
+        if manifest.python != PYTHON:
             raise ReleaseRefusedError(
                 Refusal.WRONG_PLATFORM,
-                f"the bundle is for Python {manifest.python}, and this host's is {ours}",
+                f"the bundle is for Python {manifest.python}, and this host's is {PYTHON}",
             )
         return manifest
 
     def _fill(self, folder: Path, place: Path, wheels: Sequence[Path], manifest: Manifest) -> None:
-        packages = folder / f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
+        packages = folder / site_packages()
         unpack(wheels, packages)
         finish(
             folder,

@@ -78,17 +78,17 @@ class ReleaseWatch:
             await self._clock.sleep(_TURN_S)
 
     async def verdict(
-        self, release: ReleaseIdentity, before: UnitState | None, is_ours: Callable[[], bool]
+        self, release: ReleaseIdentity, before: UnitState | None, is_led_to: Callable[[], bool]
     ) -> Unproven | None:
         """Watch the release, whose start has begun, until it is proven (`None`) or not. `before` is the unit before
-        that start. `is_ours` says whether `current` still leads where we had it lead.
+        that start. `is_led_to` says whether `current` still leads to it.
         """
         begun_s = self._clock.mono()
         calm: tuple[str, float] | None = None  # in which run all was well, and since when
         while True:
             seen = self.look()
             passed_s = self._clock.mono() - begun_s
-            if not is_ours():
+            if not is_led_to():
                 return Unproven("gone", "is not what is led to any more", "")
             if _restarts(seen.unit, before) > self._limits.restarts_most:
                 return self._unproven(seen, "crash_loop", "ended again and again", before)

@@ -18,8 +18,8 @@ class InstallRelease(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReleasePlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What root's installer is asked for. `before`: what the process said of itself (`agent.update.own.told_of`). No
-    miner draws more by it.
+    """What root's installer is asked for. `before`: what the process said of itself, by `told_of` of
+    `agent.update.verdict`. No miner draws more by it.
     """
 
     change: InstallRelease

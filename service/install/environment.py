@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from service.install.product import Product
-from service.install.release import COMPILED
+from service.install.release import COMPILED, site_packages
 
 _DISTRIBUTION: Final = "miner-agent"
 _PYTHONS: Final = ((3, 11), (3, 13))
@@ -40,15 +40,10 @@ class Environment(msgspec.Struct, frozen=True):
     packages: Path
     commands: dict[str, str]
 
-    @property
-    def folder_name(self) -> str:
-        """Of the packages, in an environment."""
-        return f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
-
     def copy_to(self, release: Path) -> None:
         """Raises OSError."""
         shutil.copytree(
-            self.packages, release / self.folder_name, ignore=shutil.ignore_patterns(*_LEFT)
+            self.packages, release / site_packages(), ignore=shutil.ignore_patterns(*_LEFT)
         )
 
     def size_bytes(self) -> int:

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import os
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,9 @@ import msgspec
 from service.disk import DISK, Disk
 from service.hostuser import is_root
 
+PYTHON: Final = (
+    f"{sys.version_info[0]}.{sys.version_info[1]}"  # that runs us, as manifests and folders name it
+)
 STAMP: Final = "release.json"
 COMPILED: Final = "__pycache__"
 # In the folder of a product: its releases, the link to the one that its units run, and, of the agent, the link to the
@@ -70,6 +74,11 @@ def version_order(version: str) -> tuple[tuple[int, ...], int, int, int, int]:
     )
 
 
+def site_packages(python: str = PYTHON) -> str:
+    """Where the packages lie in an environment of that Python."""
+    return f"lib/python{python}/site-packages"
+
+
 def finish(
     release: Path,
     place: Path,
@@ -81,7 +90,7 @@ def finish(
     commands: Mapping[str, str],
     built_at: str = "",
 ) -> Stamp:
-    """Make an environment of a folder that has `lib/pythonX.Y/site-packages` and nothing else: the interpreter, the
+    """Make an environment of a folder that has `site_packages` and nothing else: the interpreter, the
     commands (name -> `module:function`) and the stamp. It runs at `place` alone, wherever it lies now, by the `python`
     of the host. `built_at` is as the stamp has it. Gives the stamp. Raises OSError.
     """

@@ -2661,7 +2661,7 @@ def _updating() -> Iterator[Guard]:
     yield Guard(
         "the bundle is for the Python of this host",
         making,
-        "if manifest.python != ours:",
+        "if manifest.python != PYTHON:",
         "if False:",
         f"{test}a_bundle_for_another_host_is_refused",
     )
@@ -2703,7 +2703,7 @@ def _updating() -> Iterator[Guard]:
     yield Guard(
         "what somebody else installed is left alone",
         watch,
-        "if not is_ours():",
+        "if not is_led_to():",
         "if False:",
         f"{test}a_release_that_somebody_installs_meanwhile_is_left_alone",
     )

@@ -24,7 +24,7 @@ from agent.installer.units import AgentUnits
 from release.handover import OUTCOMES, PROGRESS, REQUEST, UpdateOutcome, UpdateRequest
 from service.disk import Disk
 from service.hostuser import myself
-from service.install.release import finish, flip, running
+from service.install.release import PYTHON, finish, flip, running, site_packages
 from tests.agent.installer.disks import UnsyncedDisk
 from tests.agent.installer.played import (
     AGENT,
@@ -39,7 +39,6 @@ from tests.release.repository import BUILT, PLATFORM, Repository, bundle_in, sha
 from tests.service.install.test_wheels import a_wheel
 
 OLD, NEW, TASK = "0.2.0", "0.3.0", "task-1"
-PYTHON: Final = f"{sys.version_info[0]}.{sys.version_info[1]}"
 PROGRAMS: Final = ("miner-agent",)
 LIMITS: Final = UpdateSection(
     ready_within_s=20, link_within_s=30, journal_within_s=25, settle_s=2, restarts_most=2
@@ -84,7 +83,7 @@ class Trial:
     def stand(self, version: str, **does: Any) -> None:
         """A release that is installed."""
         place = self.places.release(version)
-        packages = place / f"lib/python{PYTHON}/site-packages"
+        packages = place / site_packages()
         packages.mkdir(parents=True)
         (packages / "fakeagent.py").write_text(AGENT)
         (packages / "behaviour.json").write_text(json.dumps(behaviour(**does)))

@@ -17,7 +17,7 @@ import pytest
 
 from service.install.own import PROVEN
 from service.install.product import AGENT
-from service.install.release import finish, flip
+from service.install.release import finish, flip, site_packages
 from tests.agent.journals import hold_back
 from tests.agent.selftest.stage import lived_in
 
@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[3]
 def release(version: str) -> Path:
     """It leads to the packages of these tests, and has none of its own."""
     place = AGENT.release(version)
-    packages = place / f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
+    packages = place / site_packages()
     packages.mkdir(parents=True)
     ours = [each for each in sys.path if each.endswith("site-packages")]
     (packages / "tests.pth").write_text("\n".join([str(ROOT), *ours]) + "\n", "utf-8")
