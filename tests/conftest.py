@@ -52,10 +52,12 @@ def logs_as_they_were() -> Iterator[None]:
 _LONGEST = (
     "test_crash_gate.py",
     "test_restore_gate.py",
+    "test_debian_12.py",
     "test_crash_points_one_shots.py",
     "test_crash_points_whatsminer.py",
     "test_crash_points_iceriver.py",
     "test_crash_points.py",
+    "test_debian_13.py",
 )
 
 

@@ -16,6 +16,7 @@ from tests.system.conftest import ROOT
 
 PROJECT: Final = ROOT / "pyproject.toml"
 WHEELS: Final = ROOT / "build" / "wheels"
+BROKEN: Final = "this release is broken"
 _OF_AGENT: Final = ("--quick", "--product", "miner-agent")
 
 
@@ -53,9 +54,14 @@ def trusting(platform: str, folder: Path, number: str, root: bytes) -> Path:
     return made
 
 
-def bundle_of_next(platform: str, folder: Path, root: bytes) -> Path:
-    """What such an agent updates itself from, and which believes the same."""
+def bundle_of_next(platform: str, folder: Path, root: bytes, *, is_broken: bool = False) -> Path:
+    """What such an agent updates itself from, and which believes the same. A broken one ends each time that it is
+    started as a service, and only then.
+    """
     tree = _tree(folder / "bundled", next_version(), root)
+    if is_broken:
+        with (tree / "agent" / "daemon.py").open("a") as file:
+            file.write(f"\nraise RuntimeError({BROKEN!r})\n")
     (made,) = _built(tree, "bundle", platform, folder / "dist").values()
     return made
 

@@ -54,6 +54,14 @@ async def test_an_agent_updates_itself_with_tasks_in_flight(
         await updates.self_update_under_load(root, base, releases, tell)
 
 
+async def test_a_release_that_dies_at_each_start_is_gone_back_from_with_tasks_in_flight(
+    clean: Path, base: str, tell: Callable[[str], None]
+) -> None:
+    with scratch() as folder, scratch() as shared, root_of(clean, folder, shared=shared) as root:
+        releases = updates.Releases(f"deb{DEBIAN}_amd64", shared, folder / "releases")
+        await updates.broken_release_is_gone_back_from(root, base, releases, tell)
+
+
 async def test_a_package_that_comes_while_a_release_is_tried_is_what_runs_then(
     clean: Path, base: str
 ) -> None:

@@ -103,9 +103,9 @@ class Releases:
     def package(self, number: str) -> Path:
         return built.trusting(self._platform, self._work, number, self._root)
 
-    def publish(self) -> None:
+    def publish(self, *, is_broken: bool) -> None:
         """The next version, as the newest for all."""
-        bundle = built.bundle_of_next(self._platform, self._work, self._root)
+        bundle = built.bundle_of_next(self._platform, self._work, self._root, is_broken=is_broken)
         self._desk.offline("sign", bundle)
         self._desk.offline("promote", "stable", built.next_version())
         self._desk.publish()
@@ -119,35 +119,68 @@ async def self_update_under_load(
     """
     stops: list[Kill] = []
     async with _site(root, base, releases, stops, settle_s=2.0) as (site, unit, systemd):
-        load = load_of(site, seed=SEED, open_tasks=24)
-        hands = Hands(site, seed=SEED)
-        working = [asyncio.create_task(each) for each in (load.run(), hands.run())]
-        try:
-            await site.until(lambda: in_flight(site.rows()) >= 4, "tasks in flight")
-            batch, _ = await site.operator.create(TaskName.SELF_UPDATE, None, {})
-            assert batch is not None
-            (task,) = await site.ended(batch, patience_s=_PATIENCE_S)
+        async with _under_load(site, stops, tell, f"{_debian(root)}: updated itself under load"):
+            task = await _updated(site)
             _check(task, "succeed", built.version(), built.next_version())
             assert release_of(unit.part.pid) == str(AGENT.release(built.next_version()))
-            size = site.stage.ledger.stat().st_size
-            await site.until(
-                lambda: site.stage.ledger.stat().st_size > size, "work of the new release"
-            )
-        finally:
-            for each in working:
-                each.cancel()
-            await asyncio.gather(*working, return_exceptions=True)
-        await load.all_ended()
-        await site.all_reported()
-        figures = await site.verdict(await load.seen(), stops, load.promised)
-        where = root.run("cat", "/etc/debian_version").strip()
-        tell(figures.table(f"{where}: updated itself under load"))
-        assert figures.wrongs == 0, figures.findings
-        assert figures.effects > 0
-        assert [each for each in stops if each.in_flight], "tasks were in flight"
         assert {*systemd.codes} == {0}, systemd.update.part.last_words()
         assert systemd.restarts == 0
         assert leads(root) == {built.next_version()}
+
+
+async def broken_release_is_gone_back_from(
+    root: Root, base: str, releases: Releases, tell: Callable[[str], None]
+) -> None:
+    """The next release passes its self-test and dies whenever it is started: the one before runs again, nothing was lost
+    and nothing done twice, and the task has the last words of the one that failed.
+    """
+    stops: list[Kill] = []
+    async with _site(root, base, releases, stops, settle_s=2.0, is_broken=True) as (
+        site,
+        unit,
+        systemd,
+    ):
+        async with _under_load(site, stops, tell, f"{_debian(root)}: went back under load"):
+            task = await _updated(site)
+            _check(task, "failed", "not_done", "ended again and again", built.BROKEN)
+            assert release_of(unit.part.pid) == str(AGENT.release(built.version()))
+        assert {*systemd.codes} == {0}, systemd.update.part.last_words()
+        assert leads(root) == {built.version()}
+        assert [each.name for each in root.at(AGENT.releases).iterdir()] == [built.version()]
+
+
+async def _updated(site: Site) -> dict[str, Any]:
+    """The task of an update to the newest release, as it ended."""
+    batch, _ = await site.operator.create(TaskName.SELF_UPDATE, None, {})
+    assert batch is not None
+    (task,) = await site.ended(batch, patience_s=_PATIENCE_S)
+    return task
+
+
+@asynccontextmanager
+async def _under_load(
+    site: Site, stops: list[Kill], tell: Callable[[str], None], title: str
+) -> AsyncIterator[None]:
+    """With tasks in flight, which are looked at when all is done."""
+    load = load_of(site, seed=SEED, open_tasks=24)
+    hands = Hands(site, seed=SEED)
+    working = [asyncio.create_task(each) for each in (load.run(), hands.run())]
+    try:
+        await site.until(lambda: in_flight(site.rows()) >= 4, "tasks in flight")
+        yield
+        size = site.stage.ledger.stat().st_size
+        await site.until(lambda: site.stage.ledger.stat().st_size > size, "work of what runs now")
+    finally:
+        for each in working:
+            each.cancel()
+        await asyncio.gather(*working, return_exceptions=True)
+    await load.all_ended()
+    await site.all_reported()
+    figures = await site.verdict(await load.seen(), stops, load.promised)
+    tell(figures.table(title))
+    assert figures.wrongs == 0, figures.findings
+    assert figures.effects > 0
+    assert [each for each in stops if each.in_flight], "tasks were in flight"
 
 
 async def package_overtakes_an_update(root: Root, base: str, releases: Releases) -> None:
@@ -175,16 +208,23 @@ async def package_overtakes_an_update(root: Root, base: str, releases: Releases)
 
 @asynccontextmanager
 async def _site(
-    root: Root, base: str, releases: Releases, stops: list[Kill], *, settle_s: float
+    root: Root,
+    base: str,
+    releases: Releases,
+    stops: list[Kill],
+    *,
+    settle_s: float,
+    is_broken: bool = False,
 ) -> AsyncIterator[tuple[Site, Unit, Systemd]]:
     """With the agent of the package of this version, run by its unit. At the end nothing of an update is left to do."""
     assert root.shared is not None
     root.install(releases.package(built.version()))
-    settings = {"log": {"level": "info"}, "update": {"settle_s": settle_s}}
+    limits = {"settle_s": settle_s, "restarts_most": 1}
+    settings = {"log": {"level": "info"}, "update": limits}
     async with open_site(
         root.shared, makes=MAKES, base=base, time_scale=SCALE, settings=settings
     ) as site:
-        releases.publish()
+        releases.publish(is_broken=is_broken)
         await site.stage.agent.end()
         unit = Unit(root, AGENT.name, root.shared)
         _move_in(root, site)
@@ -211,6 +251,10 @@ def _move_in(root: Root, site: Site) -> None:
     shutil.copy2(site.stage.folder / "config.toml", root.at(CONFIG))
     root.at(_STATE).rmdir()
     root.at(_STATE).symlink_to(site.journal.parent)
+
+
+def _debian(root: Root) -> str:
+    return root.run("cat", "/etc/debian_version").strip()
 
 
 def _check(task: dict[str, Any], status: str, *words: str) -> None:
