@@ -53,9 +53,8 @@ class Verified(NamedTuple):
 
     manifest: Manifest
     sha256: str  # of the bundle, in hex
-    kept: Mapping[
-        str, bytes
-    ]  # metadata, by name, to hand in next time: so an older repository is recognised
+    # Metadata, by name, to hand in next time: so an older repository is recognised.
+    kept: Mapping[str, bytes]
     clock_doubt: str | None
 
 

@@ -273,9 +273,8 @@ def _environment(pid: int) -> tuple[str, ...]:
             held = (process / "environ").read_bytes()
             if held:
                 return tuple(os.fsdecode(held).split("\0"))
-            (
-                process / "exe"
-            ).readlink()  # threads of the kernel have no program, nor has what is dead
+            # Threads of the kernel have no program, nor has what is dead.
+            (process / "exe").readlink()
         except OSError:
             return ()
         os.sched_yield()

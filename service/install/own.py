@@ -16,9 +16,8 @@ class OwnRelease(msgspec.Struct, frozen=True, kw_only=True):
     """The release of the agent that this process runs from."""
 
     version: str
-    sha256: (
-        str  # as its stamp has it; empty without a stamp that can be read, which is no release's
-    )
+    # As its stamp has it; empty without a stamp that can be read, which is no release's.
+    sha256: str
     place: Path
     is_proven: bool  # whether nobody will go back from it any more
 

@@ -26,9 +26,8 @@ class Product(msgspec.Struct, frozen=True):
     config: tuple[tuple[str, Path], ...]  # which of our files lies where until a person changes it
     examples: tuple[str, ...]  # of what a person may set up besides
     sysctl: tuple[str, ...]
-    kept: tuple[
-        Path, ...
-    ]  # what it wrote itself, or holds secrets of: gone only when that is asked for
+    # What it wrote itself, or holds secrets of: gone only when that is asked for.
+    kept: tuple[Path, ...]
     next_step: str  # what to do after the first installation
 
     @property

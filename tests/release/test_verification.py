@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,18 +14,10 @@ from securesystemslib.signer import CryptoSigner
 
 from release.refusals import Refusal, ReleaseRefusedError
 from release.verification import STAGED, Verified, verify_staged
+from service.opening import opened_folder
 from tests.release.repository import BUILT, INSTALLED, NOW, Repository, bundle_of, sha256
 
 A_DAY = timedelta(days=1)
-
-
-@contextmanager
-def opened(folder: Path) -> Iterator[int]:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield handle
-    finally:
-        os.close(handle)
 
 
 class Bench:
@@ -42,7 +32,7 @@ class Bench:
 
     def verify(self, **other) -> Verified:
         given = {"anchors": self.repository.anchors(), "installed": INSTALLED, "clock": NOW} | other
-        with opened(self.folder) as handle:
+        with opened_folder(self.folder) as handle:
             return verify_staged(handle, given.pop("anchors"), given.pop("installed"), **given)
 
     def refused(self, reason: Refusal, **other) -> str:
