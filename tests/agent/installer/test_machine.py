@@ -437,3 +437,116 @@ def test_a_record_that_cannot_be_read_keeps_no_update_from_being_made(tmp_path: 
     (trial.places.folder / PROGRESS).write_text("{")
     (trial.places.folder / "outcomes.json").write_text("[")
     ended(trial, "done", "")
+
+
+@pytest.mark.parametrize(
+    "written", ["{", '{"task": "x", "step": "of a later release"}', "[" * 9000]
+)
+@pytest.mark.parametrize("leads", [NEW, "none"])
+def test_what_is_not_proven_is_gone_back_from_where_its_record_cannot_be_read(
+    tmp_path: Path, leads: str, written: str
+) -> None:
+    trial = Trial.made(tmp_path)
+    (trial.state / REQUEST).unlink()
+    trial.stand(NEW)
+    flip(trial.places.current, leads)
+    trial.system.boot()
+    (trial.places.folder / PROGRESS).write_text(written)
+    trial.run()
+    assert (trial.current, trial.proven, trial.system.facts["version"]) == (OLD, OLD, OLD)
+    assert trial.outcomes == []
+    assert not (trial.places.folder / PROGRESS).exists()
+
+
+@pytest.mark.parametrize("file", [PROGRESS, OUTCOMES])
+def test_what_the_disk_does_not_give_now_is_not_taken_for_nothing(
+    tmp_path: Path, file: str
+) -> None:
+    trial = Trial.made(tmp_path)
+    (trial.places.folder / file).mkdir()
+    with pytest.raises(OSError, match=file):
+        trial.run()
+    assert (trial.state / REQUEST).exists()
+    assert trial.current == OLD
+
+
+def test_what_came_while_a_proven_release_was_about_to_be_led_to_is_left_alone(
+    tmp_path: Path,
+) -> None:
+    trial = Trial.made(tmp_path)
+
+    class CutOff(UnsyncedDisk):
+        def symlink(self, path: Path, to: Path) -> None:
+            if trial.step == "proven":
+                raise KeyboardInterrupt
+            super().symlink(path, to)
+
+    with pytest.raises(KeyboardInterrupt):
+        trial.run(CutOff())
+    # As a package does, which takes what is older than what it leaves.
+    trial.stand("0.4.0")
+    flip(trial.places.current, "0.4.0")
+    flip(trial.places.proven, "0.4.0")
+    shutil.rmtree(trial.places.release(NEW))
+    trial.run()
+    assert (trial.outcome.verdict, trial.outcome.reason) == ("not_done", "overtaken")
+    assert (trial.current, trial.proven) == ("0.4.0", "0.4.0")
+
+
+def test_a_release_that_is_taken_away_when_it_is_proven_is_gone_back_from(tmp_path: Path) -> None:
+    trial = Trial.made(tmp_path)
+
+    class CutOff(UnsyncedDisk):
+        def symlink(self, path: Path, to: Path) -> None:
+            if trial.step == "proven":
+                raise KeyboardInterrupt
+            super().symlink(path, to)
+
+    with pytest.raises(KeyboardInterrupt):
+        trial.run(CutOff())
+    shutil.rmtree(trial.places.release(NEW))
+    ended(trial, "not_done", "gone")
+
+
+@pytest.mark.parametrize("at_s", [30, 31, 33])
+def test_an_agent_that_somebody_stopped_is_not_started_against_their_will(
+    tmp_path: Path, at_s: int
+) -> None:
+    trial = Trial.made(tmp_path)
+    if at_s == 30:
+        trial.system.stop()
+
+    def meanwhile(what: str, _path: Path) -> None:
+        if what == "wait" and trial.clock.mono() == at_s:
+            trial.system.stop()
+
+    trial.system.before = meanwhile
+    trial.run()
+    outcome = trial.outcome
+    assert (outcome.verdict, outcome.reason) == ("not_done", "stopped")
+    assert outcome.message.endswith("somebody stopped the agent; 0.2.0 is what starts next")
+    assert (trial.current, trial.proven, trial.installed) == (OLD, OLD, [OLD])
+    assert trial.system.facts["asked"] == ([] if at_s == 30 else [NEW])
+    assert trial.system.facts["state"] == "stopped"
+    assert trial.clock.mono() <= at_s + 1
+
+
+def test_a_unit_that_waits_for_its_turn_at_boot_is_not_taken_for_one_that_was_stopped(
+    tmp_path: Path,
+) -> None:
+    trial = Trial.made(tmp_path)
+    trial.system.stop(is_queued=True)
+    ended(trial, "done", "")
+
+
+def test_a_request_that_is_taken_back_while_it_is_copied_is_not_carried_out(tmp_path: Path) -> None:
+    trial = Trial.made(tmp_path)
+
+    class Meanwhile(UnsyncedDisk):
+        def copy(self, source: int, path: Path, size: int) -> None:
+            (trial.state / REQUEST).unlink(missing_ok=True)
+            super().copy(source, path, size)
+
+    trial.run(Meanwhile())
+    assert (trial.outcomes, trial.current, trial.installed) == ([], OLD, [OLD])
+    assert {each.name for each in trial.places.folder.iterdir()} == set()
