@@ -47,10 +47,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         lock.take()
         config, trouble = _config(path)
+        asyncio.run(_installer(places, path, config, trouble).run())
         if config.state.dir.resolve() != WATCHED.resolve():
             # Nobody's: it would have us started for ever.
             AgentFolder(WATCHED).drop_request(DISK)
-        asyncio.run(_installer(places, path, config, trouble).run())
     except (FolderLockedError, OSError) as error:
         sys.stderr.write(f"miner-agent-update: {error}\n")
         raise SystemExit(1) from None

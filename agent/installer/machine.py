@@ -194,6 +194,8 @@ class UpdateInstaller:
         assert before is not None, "it was taken with a release that runs"
         if self._is_overtaken(record):
             return self._ended(record, "not_done", "overtaken", _OVERTAKEN)
+        if self._is_proven(record):
+            return self._book.write(record, UpdateStep.PROVEN)
         if self._places.stamped(after.version) is None:
             return self._back(record, "gone", "was taken away meanwhile")
         if record.tries >= TRIES_MOST:
@@ -238,8 +240,15 @@ class UpdateInstaller:
         assert before is not None, "it was taken with a release that runs"
         if self._is_overtaken(record):
             return self._ended(record, "not_done", "overtaken", _OVERTAKEN, record.log)
+        if self._is_proven(record):
+            return self._book.write(record, UpdateStep.PROVEN)
         if running(self._places.current) != before.version:
-            flip(self._places.current, before.version, self._disk)
+            try:
+                flip(self._places.current, before.version, self._disk)
+            except OSError as error:
+                log.error("update.link", error=str(error))
+                self._maker.shrink(record.version)
+                flip(self._places.current, before.version, self._disk)
         self._started(before)
         if await self._watch.until_ready(before):
             what = "runs again"
@@ -256,6 +265,16 @@ class UpdateInstaller:
         """
         found = self._places.identity(self._places.current)
         return found not in (None, record.before, record.after)
+
+    def _is_proven(self, record: UpdateRecord) -> bool:
+        """Whether it is already, whatever is written: by then its journal may be one that the release before cannot
+        read, so that it is never gone back from. So it is where our folder was put back from a copy.
+        """
+        leads = (
+            self._places.identity(self._places.current),
+            self._places.identity(self._places.proven),
+        )
+        return record.after is not None and leads == (record.after, record.after)
 
     def _started(self, release: ReleaseIdentity) -> UnitState | None:
         """Restart the unit, unless that release runs, or somebody stopped it. Gives the unit before that restart."""

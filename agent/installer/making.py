@@ -21,7 +21,7 @@ from release.refusals import Refusal, ReleaseRefusedError
 from release.verification import BUNDLE, Anchors, Installed, verify_staged
 from service.disk import Disk
 from service.install.product import AGENT
-from service.install.release import finish, running, settle
+from service.install.release import COMPILED, finish, running, settle
 from service.install.wheel import BadWheelError
 from service.install.wheels import commands_of, unpack, unpacked_bytes
 
@@ -133,6 +133,11 @@ class ReleaseMaker:
             self._disk.rename(place, gone)
             self._disk.sync(self._places.releases)
         self._disk.rmtree(gone)
+
+    def shrink(self, version: str) -> None:
+        """Take away what Python compiled of a release, which runs without it: so that a full disk has room."""
+        for each in self._places.release(version).rglob(COMPILED):
+            self._disk.rmtree(each)
 
     def clean(self) -> None:
         """Take away what a release was made of, and what is left of one."""
