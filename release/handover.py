@@ -11,6 +11,8 @@ from typing import Final, Literal
 
 import msgspec
 
+# Where the unit of root's installer looks for requests: the agent's folder of state, unless its config says otherwise.
+WATCHED: Final = Path("/var/lib/miner-agent")
 # Below the agent's folder of state; the agent's user writes them.
 ASKED_IN: Final = "update"
 REQUEST: Final = f"{ASKED_IN}/request.json"

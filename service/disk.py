@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -61,10 +60,15 @@ class Disk:
     def symlink(self, path: Path, to: Path) -> None:
         path.symlink_to(to)
 
-    def unlink(self, path: Path, *, folder: int | None = None) -> None:
-        """Or nothing, where there is none. With `folder`, in the open one, whatever the path to it leads to by now."""
-        with suppress(FileNotFoundError):
+    def unlink(self, path: Path, *, folder: int | None = None) -> bool:
+        """Or nothing, where there is none; gives whether there was one. With `folder`, in the open one, whatever the
+        path to it leads to by now.
+        """
+        try:
             os.unlink(path if folder is None else path.name, dir_fd=folder)
+        except FileNotFoundError:
+            return False
+        return True
 
     def rmtree(self, path: Path) -> None:
         """A folder with all that is in it, or nothing, where there is none."""

@@ -30,7 +30,7 @@ from service.opening import open_folder, opened_file
 _WORD_BYTES: Final = 16 * 1024  # of a request, and of what a process says of itself
 _NAMES_MOST: Final = 1024  # looked at in a folder
 _FILES_MOST: Final = 80  # all roots of one refresh, and the few others
-_TASK: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}")
+_TASK: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _WHOLE_VERSION: Final = re.compile(VERSION)
 _T = TypeVar("_T")
@@ -79,14 +79,16 @@ class AgentFolder:
             raise OddRequestError("it names no version, or no bundle", found.task)
         return found
 
-    def drop_request(self, disk: Disk) -> None:
-        """Take away what lies in its place, so that the path unit does not start us for ever."""
+    def drop_request(self, disk: Disk) -> bool:
+        """Take away what lies in its place, so that the path unit does not start us for ever; gives if it was there."""
         where = PurePosixPath(REQUEST)
         with contextlib.suppress(FileNotFoundError), self._opened(where.parent) as folder:
             try:
-                disk.unlink(self._path / where, folder=folder)
+                return disk.unlink(self._path / where, folder=folder)
             except OSError:  # a folder
                 os.rename(where.name, f"{where.name}.bad", src_dir_fd=folder, dst_dir_fd=folder)
+                return True
+        return False
 
     def running(self) -> RunningRelease | None:
         """What the process says of itself; `None` where it says nothing that is understood."""

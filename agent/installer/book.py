@@ -54,8 +54,14 @@ class UpdateRecord(UpdateProgress, frozen=True, kw_only=True):
     outcome: UpdateOutcome | None = None  # of `ENDED`
 
 
+class OddRecordError(Exception):
+    """Something is in progress, and what is written of it is nothing that we understand."""
+
+
 class UpdateBook:
-    """The two files in the installer's folder. Methods that write raise OSError."""
+    """The two files in the installer's folder. Every method raises OSError: what a disk does not give now is there all
+    the same, and nothing may begin as if it were not.
+    """
 
     def __init__(self, folder: Path, disk: Disk, clock: Clock) -> None:
         self._folder = folder
@@ -63,8 +69,11 @@ class UpdateBook:
         self._clock = clock
 
     def record(self) -> UpdateRecord | None:
-        """`None` where nothing is in progress."""
-        return _read(self._folder / PROGRESS, UpdateRecord)
+        """`None` where nothing is in progress. Raises OddRecordError."""
+        try:
+            return _read(self._folder / PROGRESS, UpdateRecord)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise OddRecordError(str(error)) from None
 
     def write(self, record: UpdateRecord, step: UpdateStep, **changed: Any) -> UpdateRecord:
         """Gives the record as it is on the disk now."""
@@ -76,8 +85,12 @@ class UpdateBook:
         return new
 
     def outcomes(self) -> tuple[UpdateOutcome, ...]:
-        """The newest last."""
-        return _read(self._folder / OUTCOMES, tuple[UpdateOutcome, ...]) or ()
+        """The newest last; none where what is written is nothing that we understand."""
+        try:
+            return _read(self._folder / OUTCOMES, tuple[UpdateOutcome, ...]) or ()
+        except (msgspec.DecodeError, RecursionError) as error:
+            log.error("update.unreadable", file=OUTCOMES, error=str(error))
+            return ()
 
     def has_ended(self, task: str) -> bool:
         return any(each.task == task for each in self.outcomes())
@@ -103,11 +116,8 @@ class UpdateBook:
 
 
 def _read(path: Path, kind: type[_T]) -> _T | None:
-    """What is in a file of ours; `None` where there is none, or none that can be read."""
+    """What is in a file of ours; `None` where there is none. Raises msgspec.DecodeError, RecursionError."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except FileNotFoundError:
-        return None
-    except (msgspec.DecodeError, OSError) as error:
-        log.error("update.unreadable", file=str(path), error=str(error))
         return None

@@ -24,6 +24,7 @@ from agent.installer.places import UpdatePlaces
 from agent.installer.selftest import NotFitError, self_test
 from agent.installer.units import AgentUnits
 from contract.clock import SystemClock
+from release.handover import WATCHED
 from release.host import EARLIEST, built_at, host_platform
 from release.signature import public_key_of
 from release.trusted_root import trusted_root
@@ -39,13 +40,17 @@ DEFAULT_CONFIG: Final = Path("/etc/miner-agent/config.toml")
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The entry point."""
-    config = parser().parse_args(argv).config
+    path = parser().parse_args(argv).config
     _log_to_stderr()
     places = UpdatePlaces()
     lock = FolderLock(places.folder / "lock", "another miner-agent-update is at it")
     try:
         lock.take()
-        asyncio.run(_installer(places, config).run())
+        config, trouble = _config(path)
+        asyncio.run(_installer(places, path, config, trouble).run())
+        if config.state.dir.resolve() != WATCHED.resolve():
+            # Nobody's: it would have us started for ever.
+            AgentFolder(WATCHED).drop_request(DISK)
     except (FolderLockedError, OSError) as error:
         sys.stderr.write(f"miner-agent-update: {error}\n")
         raise SystemExit(1) from None
@@ -71,15 +76,18 @@ def _version() -> str:
         return "v0"
 
 
-def _installer(places: UpdatePlaces, path: Path) -> UpdateInstaller:
-    """By the config, and where it cannot be read by its defaults: the way back has to work all the same."""
-    config, trouble = Config(), None
+def _config(path: Path) -> tuple[Config, str | None]:
+    """And why nothing may begin by it. Where it cannot be read, its defaults: the way back has to work all the same."""
     try:
         config = load(path)
-        if not config.update.enabled:
-            trouble = "[update] enabled = false"
     except ConfigError as error:
-        trouble = str(error)
+        return Config(), str(error)
+    return config, None if config.update.enabled else "[update] enabled = false"
+
+
+def _installer(
+    places: UpdatePlaces, path: Path, config: Config, trouble: str | None
+) -> UpdateInstaller:
     agent = AgentFolder(config.state.dir)
     maker = ReleaseMaker(places, _judgement(places, config), DISK, clock := SystemClock())
 

@@ -12,7 +12,7 @@ import structlog
 
 from agent.config.update import UpdateSection
 from agent.installer.agentfolder import AgentFolder, OddRequestError
-from agent.installer.book import UpdateBook, UpdateRecord, UpdateStep
+from agent.installer.book import OddRecordError, UpdateBook, UpdateRecord, UpdateStep
 from agent.installer.making import NotInstalledError, ReleaseMaker
 from agent.installer.places import UpdatePlaces
 from agent.installer.selftest import NotFitError
@@ -66,11 +66,40 @@ class UpdateInstaller:
         let a step be taken: the next start takes it.
         """
         for _ in range(_ORDERS_MOST):
-            record = self._book.record() or self._taken()
+            record = self._in_progress() or self._taken()
             if record is None:
                 return
             while record is not None:
                 record = await self._next(record)
+
+    def _in_progress(self) -> UpdateRecord | None:
+        try:
+            return self._book.record()
+        except OddRecordError as error:
+            log.error("update.unreadable", error=str(error))
+            return self._lost()
+
+    def _lost(self) -> UpdateRecord | None:
+        """Nobody knows what was in progress, nor for which task: it is gone back to what is proven, which can go on
+        with the journal of what is not. The agent sees by itself what became of its order.
+        """
+        proven = self._places.identity(self._places.proven)
+        current = self._places.identity(self._places.current)
+        if proven is None or current == proven:
+            self._book.clear()
+            return None
+        lost = UpdateRecord(
+            task="",
+            version="" if current is None else current.version,
+            step=UpdateStep.GOING_BACK,
+            since="",
+            bundle_sha256="",
+            before=proven,
+            after=current,
+            reason="unreadable",
+            message="was tried, and what was written of it cannot be read",
+        )
+        return self._book.write(lost, UpdateStep.GOING_BACK)
 
     async def _next(self, record: UpdateRecord) -> UpdateRecord | None:
         match record.step:
@@ -111,7 +140,12 @@ class UpdateInstaller:
             record = self._book.write(record, UpdateStep.TAKEN)
         except (ReleaseRefusedError, NotInstalledError, OSError) as error:
             record = self._refused(record, error)
-        self._agent.drop_request(self._disk)
+        if not self._agent.drop_request(self._disk) and record.step is UpdateStep.TAKEN:
+            # The agent took it back while it was copied, and has said so. Who unlinks it has it: nobody else can.
+            log.warning("update.withdrawn", task=record.task)
+            self._maker.clean()
+            self._book.clear()
+            return None
         return record
 
     def _bad(self, error: OddRequestError) -> UpdateRecord | None:
@@ -160,6 +194,8 @@ class UpdateInstaller:
         assert before is not None, "it was taken with a release that runs"
         if self._is_overtaken(record):
             return self._ended(record, "not_done", "overtaken", _OVERTAKEN)
+        if self._is_proven(record):
+            return self._book.write(record, UpdateStep.PROVEN)
         if self._places.stamped(after.version) is None:
             return self._back(record, "gone", "was taken away meanwhile")
         if record.tries >= TRIES_MOST:
@@ -183,7 +219,12 @@ class UpdateInstaller:
         return self._back(record, unproven.reason, unproven.message, lines)
 
     def _proven(self, record: UpdateRecord) -> UpdateRecord:
-        """From here on it is the release that is gone back to."""
+        """From here on it is the release that is gone back to, if it is still the one that is led to."""
+        found = self._places.identity(self._places.current)
+        if found is None:
+            return self._back(record, "gone", "was taken away meanwhile")
+        if found != record.after:
+            return self._ended(record, "not_done", "overtaken", _OVERTAKEN)
         flip(self._places.proven, record.version, self._disk)
         try:
             self._units.try_restart_rig()
@@ -199,13 +240,23 @@ class UpdateInstaller:
         assert before is not None, "it was taken with a release that runs"
         if self._is_overtaken(record):
             return self._ended(record, "not_done", "overtaken", _OVERTAKEN, record.log)
+        if self._is_proven(record):
+            return self._book.write(record, UpdateStep.PROVEN)
         if running(self._places.current) != before.version:
-            flip(self._places.current, before.version, self._disk)
+            try:
+                flip(self._places.current, before.version, self._disk)
+            except OSError as error:
+                log.error("update.link", error=str(error))
+                self._maker.shrink(record.version)
+                flip(self._places.current, before.version, self._disk)
         self._started(before)
-        is_ready = await self._watch.until_ready(before)
-        message = f"{record.version} {record.message}; {before.version} runs again"
-        if not is_ready:
-            message = f"{record.version} {record.message}; {before.version} was started, and is not ready yet"
+        if await self._watch.until_ready(before):
+            what = "runs again"
+        elif self._watch.is_stopped():
+            what = "is what starts next"
+        else:
+            what = "was started, and is not ready yet"
+        message = f"{record.version} {record.message}; {before.version} {what}"
         return self._ended(record, "not_done", record.reason, message, record.log)
 
     def _is_overtaken(self, record: UpdateRecord) -> bool:
@@ -215,10 +266,20 @@ class UpdateInstaller:
         found = self._places.identity(self._places.current)
         return found not in (None, record.before, record.after)
 
+    def _is_proven(self, record: UpdateRecord) -> bool:
+        """Whether it is already, whatever is written: by then its journal may be one that the release before cannot
+        read, so that it is never gone back from. So it is where our folder was put back from a copy.
+        """
+        leads = (
+            self._places.identity(self._places.current),
+            self._places.identity(self._places.proven),
+        )
+        return record.after is not None and leads == (record.after, record.after)
+
     def _started(self, release: ReleaseIdentity) -> UnitState | None:
-        """Restart the unit, unless that release runs. Gives the unit before that restart."""
+        """Restart the unit, unless that release runs, or somebody stopped it. Gives the unit before that restart."""
         seen = self._watch.look()
-        if self._watch.runs(release):
+        if self._watch.runs(release) or self._watch.is_stopped():
             return None
         try:
             self._units.restart()
@@ -268,7 +329,7 @@ class UpdateInstaller:
             return self._book.write(record, UpdateStep.ENDED, outcome=outcome)
 
     def _closed(self, record: UpdateRecord) -> None:
-        if record.outcome is not None:
+        if record.outcome is not None and record.task:
             self._book.end(record.outcome)
         in_use = (running(self._places.current), running(self._places.proven))
         if record.is_made and record.version not in in_use:

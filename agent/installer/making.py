@@ -19,7 +19,7 @@ from release.refusals import Refusal, ReleaseRefusedError
 from release.verification import BUNDLE, Anchors, Installed, verify_staged
 from service.disk import Disk
 from service.install.product import AGENT
-from service.install.release import PYTHON, finish, running, settle, site_packages
+from service.install.release import COMPILED, PYTHON, finish, running, settle, site_packages
 from service.install.wheel import BadWheelError
 from service.install.wheels import commands_of, unpack, unpacked_bytes
 from service.opening import opened_folder
@@ -129,6 +129,11 @@ class ReleaseMaker:
             self._disk.rename(place, gone)
             self._disk.sync(self._places.releases)
         self._disk.rmtree(gone)
+
+    def shrink(self, version: str) -> None:
+        """Take away what Python compiled of a release, which runs without it: so that a full disk has room."""
+        for each in self._places.release(version).rglob(COMPILED):
+            self._disk.rmtree(each)
 
     def clean(self) -> None:
         """Take away what a release was made of, and what is left of one."""

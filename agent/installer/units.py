@@ -12,7 +12,7 @@ from service.install.host import HostCommandError, TargetHost
 
 AGENT_UNIT: Final = "miner-agent.service"
 RIG_UNIT: Final = "miner-agent-rig.service"
-_SHOWN: Final = ("InvocationID", "MainPID", "ActiveState", "SubState", "NRestarts")
+_SHOWN: Final = ("InvocationID", "MainPID", "ActiveState", "SubState", "NRestarts", "Job")
 
 
 class UnitState(msgspec.Struct, frozen=True):
@@ -23,6 +23,12 @@ class UnitState(msgspec.Struct, frozen=True):
     active: str
     sub: str
     restarts: int  # by itself, since it was started by hand
+    is_queued: bool  # whether systemd is about to start or to stop it
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether somebody stopped it, or has it not started: what ends by itself is started again."""
+        return self.active == "inactive" and not self.is_queued
 
 
 class AgentUnits:
@@ -41,6 +47,7 @@ class AgentUnits:
                 active=shown["ActiveState"],
                 sub=shown["SubState"],
                 restarts=int(shown["NRestarts"]),
+                is_queued=shown.get("Job", "") not in ("", "0"),  # not shown where there is none
             )
         except (KeyError, ValueError) as error:
             raise HostCommandError(f"systemctl show {AGENT_UNIT}: {error!r}") from None

@@ -66,13 +66,20 @@ class ReleaseWatch:
         """Whether the unit's process is of that release now."""
         return _is(release, self.look())
 
+    def is_stopped(self) -> bool:
+        """Whether somebody stopped the unit: it is not started against their will."""
+        unit = self.look().unit
+        return unit is not None and unit.is_stopped
+
     async def until_ready(self, release: ReleaseIdentity) -> bool:
-        """Whether that release is ready within the limit."""
+        """Whether that release is ready within the limit; nobody waits for what is stopped."""
         begun_s = self._clock.mono()
         while True:
             seen = self.look()
             if _is(release, seen) and _is_active(seen):
                 return True
+            if seen.unit is not None and seen.unit.is_stopped:
+                return False
             if self._clock.mono() - begun_s >= self._limits.ready_within_s:
                 return False
             await self._clock.sleep(_TURN_S)
@@ -90,6 +97,8 @@ class ReleaseWatch:
             passed_s = self._clock.mono() - begun_s
             if not is_led_to():
                 return Unproven("gone", "is not what is led to any more", "")
+            if seen.unit is not None and seen.unit.is_stopped:
+                return Unproven("stopped", "is not proven, since somebody stopped the agent", "")
             if _restarts(seen.unit, before) > self._limits.restarts_most:
                 return self._unproven(seen, "crash_loop", "ended again and again", before)
             lacking = self._lacking(release, seen)

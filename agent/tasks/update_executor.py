@@ -20,6 +20,7 @@ from agent.limits.slots import Slots
 from agent.tasks.active import ActiveTask
 from agent.tasks.gate import Gate
 from agent.tasks.permit import JournalledPermit
+from agent.update.root_installer import OddFileError, SeenOrder
 from agent.update.updates import Updates
 from agent.update.verdict import UpdateEnd, judge, open_question, told_of
 from contract.clock import Clock, to_text
@@ -31,6 +32,7 @@ from contract.texts import printable
 from drivers.base import Evidence
 from drivers.watch import intent_age_s
 from release.handover import LOG_LINE_CHARACTERS, LOG_LINES_MOST, UpdateRequest
+from service.install.own import OwnRelease
 
 LOOK_S: Final = 2.0
 # So long before its limit nobody waits any more, and says what is not known.
@@ -66,6 +68,9 @@ class UpdateExecutor:
         passes until then.
         """
         assert isinstance(task.params, SelfUpdateParams)
+        earlier = await asyncio.to_thread(self._updates.installer.seen, task.id)
+        if earlier.outcome is not None and self._updates.own is not None:
+            return self._told_before(task, task.params, earlier, self._updates.own)
         own = await asyncio.to_thread(self._updates.check, task.params)
         await self._check_free(task)
         staged = await self._updates.stage(task.params, own)
@@ -175,7 +180,7 @@ class UpdateExecutor:
         try:
             if await asyncio.to_thread(self._updates.installer.withdraw, task.id):
                 task.log.warning("Nobody had taken the request, and it was taken back.")
-        except OSError as error:
+        except (OSError, OddFileError) as error:
             task.log.warning(f"The request could not be taken back: {error}")
 
     def _settled(
@@ -224,6 +229,26 @@ class UpdateExecutor:
                 reason=message,
             ),
         )
+
+    def _told_before(
+        self, task: ActiveTask, order: SelfUpdateParams, seen: SeenOrder, own: OwnRelease
+    ) -> Settlement:
+        """Root has ended it, and the journal, put back from a copy, knows nothing of that: it is told, not repeated."""
+        told = seen.outcome
+        assert told is not None, "it was looked for"
+        task.log.info("Root's installer has ended this order before: it is not repeated.")
+        is_done = told.verdict == "done" and told.after is not None
+        version = told.after.version if is_done and told.after else order.target_version
+        plan = ReleasePlan(
+            change=InstallRelease(
+                version=(version or "newest").removeprefix("v"), bundle_sha256=told.bundle_sha256
+            ),
+            before={} if told.before is None else told_of(told.before),
+        )
+        end = judge(seen, plan, own)
+        if end is None:
+            return self._unknown(task, plan, open_question(seen, plan, own), told_of(own))
+        return self._settled(task, plan, end, told_of(own))
 
     async def _check_free(self, task: ActiveTask) -> None:
         await asyncio.to_thread(self._updates.check_free, task.id)

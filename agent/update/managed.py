@@ -11,15 +11,14 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from release.handover import UPDATE_FOLDER
+from release.handover import UPDATE_FOLDER, WATCHED
 from release.host import OS_RELEASE, host_platform
 from service.install.environment import is_editable
 from service.install.own import OwnRelease, own_release
 from service.install.product import AGENT, OF_PACKAGES, OF_ROOT, OPT
+from service.install.release import PROVEN, running
 
 PATH_UNIT: Final = "miner-agent-update.path"
-# In which the unit looks for requests.
-WATCHED: Final = Path("/var/lib/miner-agent")
 _MASKED: Final = Path("/dev/null")
 _CONTAINERS: Final = (Path("/.dockerenv"), Path("/run/.containerenv"))
 
@@ -73,6 +72,11 @@ def unmanaged(
         return f"Updates by order are switched off here ([update] enabled = false). {package}"
     if not _has_unit(host):
         return f"This host has no {PATH_UNIT}, by which root installs what was ordered. {package}"
+    proven = host.opt / AGENT.name / PROVEN
+    if running(proven) is None:
+        return (
+            f"{proven}, from which root installs what was ordered, leads to no release. {package}"
+        )
     if state.resolve() != host.state.resolve():
         return f"{PATH_UNIT} watches {host.state}, and the state of this agent lies in {state}. {package}"
     return None

@@ -23,10 +23,11 @@ from release.handover import (
     UpdateProgress,
     UpdateRequest,
 )
-from service.files import write_whole
+from service.files import sync, write_whole
 from service.opening import open_folder, opened_file
 
-READ_BYTES: Final = 1024 * 1024  # of one file
+# Of one file: all outcomes that are kept, each with a log in which every character had to be escaped.
+READ_BYTES: Final = 4 * 1024 * 1024
 _S = TypeVar("_S")
 
 
@@ -58,11 +59,19 @@ class RootInstaller:
         write_whole(self._request, msgspec.json.encode(request))
 
     def withdraw(self, task: str) -> bool:
-        """Take the request of that order back, if it lies there still; gives whether it did. Raises OSError."""
+        """Take the request of that order back, if it lies there still; gives whether nobody will carry it out. Raises
+        OSError, OddFileError.
+        """
         if self._asks() != task:
             return False
-        self._request.unlink(missing_ok=True)
-        return True
+        try:
+            self._request.unlink()
+        except FileNotFoundError:  # it was taken just now
+            return False
+        sync(self._request.parent)
+        # The installer writes down that it has it, and takes it away then: where it was cut off in between, it goes on.
+        progress = self._progress()
+        return progress is None or progress.task != task
 
     def busy_with(self, task: str) -> str | None:
         """Another order that the installer has to do with, or has been asked for, in words."""

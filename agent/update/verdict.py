@@ -11,7 +11,7 @@ from agent.journal.plan import ReleasePlan
 from agent.update.root_installer import SeenOrder
 from contract.errors import ErrorCode
 from contract.outcome import Outcome
-from release.handover import UpdateOutcome
+from release.handover import ReleaseIdentity, UpdateOutcome
 from service.install.own import OwnRelease
 
 NOT_ASKED = (
@@ -29,7 +29,7 @@ class UpdateEnd(NamedTuple):
     log: tuple[str, ...] = ()  # of the release that did not prove itself
 
 
-def told_of(own: OwnRelease) -> dict[str, Any]:
+def told_of(own: OwnRelease | ReleaseIdentity) -> dict[str, Any]:
     """What a process says of itself, as evidence."""
     return {"version": own.version, "release_sha256": own.sha256}
 

@@ -634,7 +634,7 @@ POINTS: dict[str, tuple[Point, ...]] = {
         ),
         Point(
             "what root's installer says",
-            "Read where root owns it and nobody else may write it, by no link, 1 MiB at most, and of that order alone.",
+            "Read where root owns it and nobody else may write it, by no link, 4 MiB at most, and of that order alone.",
             (
                 f"{_ORDER}odd_outcomes_are_not_used_and_that_is_said",
                 f"{_ORDER}a_folder_of_another_user_is_not_roots",

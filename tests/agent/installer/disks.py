@@ -48,9 +48,9 @@ class UnsyncedDisk(Disk):
         self.before("symlink", path, to=to)
         super().symlink(path, to)
 
-    def unlink(self, path: Path, *, folder: int | None = None) -> None:
+    def unlink(self, path: Path, *, folder: int | None = None) -> bool:
         self.before("unlink", path)
-        super().unlink(path, folder=folder)
+        return super().unlink(path, folder=folder)
 
     def rmtree(self, path: Path) -> None:
         if path.is_dir():

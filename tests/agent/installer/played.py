@@ -48,7 +48,7 @@ def behaviour(**other: Any) -> dict[str, Any]:
 
 
 class PlayedSystemd:
-    """`starts` and `restarts` of the file are every start of the unit, by its version, and what the installer asked for."""
+    """`starts` and `asked` of the file are every start of the unit, by its version, and what the installer asked for."""
 
     def __init__(self, root: Path, places: UpdatePlaces, state: Path) -> None:
         self._file = root / "systemd.json"
@@ -64,15 +64,25 @@ class PlayedSystemd:
     def boot(self) -> None:
         """The host starts, and what its units run."""
         before = self.facts if self._file.exists() else {"now": 0.0, "boot": 0, "number": 0}
-        facts = before | {"boot": before["boot"] + 1, "starts": [], "asked": [], "restarts": 0}
+        facts = before | {
+            "boot": before["boot"] + 1, "starts": [], "asked": [], "restarts": 0, "state": "runs"
+        }  # fmt: skip
         self._start(facts)
         self._put(facts)
+
+    def stop(self, *, is_queued: bool = False) -> None:
+        """Somebody stops the unit; `is_queued`: it is about to be started again."""
+        self._put(self.facts | {"state": "queued" if is_queued else "stopped"})
 
     def advance(self, seconds: float) -> None:
         self.before("wait", self._state)
         facts = self.facts
         facts["now"] += seconds
-        while (died := self._died_at(facts)) is not None and died + RESTART_S <= facts["now"]:
+        while (
+            facts["state"] == "runs"
+            and (died := self._died_at(facts)) is not None
+            and died + RESTART_S <= facts["now"]
+        ):
             facts["restarts"] += 1
             self._start(facts, at=died + RESTART_S)
         self._put(facts)
@@ -97,6 +107,11 @@ class PlayedSystemd:
         return ""
 
     def _shown(self, facts: dict[str, Any]) -> str:
+        if facts["state"] != "runs":
+            job = "Job=77\n" if facts["state"] == "queued" else ""
+            return (
+                f"MainPID=0\nNRestarts=0\nActiveState=inactive\nSubState=dead\nInvocationID=\n{job}"
+            )
         died = self._died_at(facts) is not None
         is_ready = not died and self._has(facts, "ready_s")
         active = "active" if is_ready else "activating"
@@ -110,6 +125,7 @@ class PlayedSystemd:
         facts["number"] += 1
         number, version = facts["number"], running(self._places.current)
         facts |= {
+            "state": "runs",
             "version": version,
             "begun": facts["now"] if at is None else at,
             "pid": 1000 + number,
@@ -122,7 +138,8 @@ class PlayedSystemd:
     def _put(self, facts: dict[str, Any]) -> None:
         """And what the process of the agent says of itself by now."""
         self._file.write_text(json.dumps(facts))
-        if self._died_at(facts) is None and self._has(facts, "ready_s"):
+        runs = facts["state"] == "runs" and self._died_at(facts) is None
+        if runs and self._has(facts, "ready_s"):
             said = {
                 "version": facts["version"], "sha256": facts["sha256"], "pid": facts["pid"],
                 "invocation": facts["invocation"], "boot_id": f"boot {facts['boot']}", "ready": True,

@@ -117,10 +117,10 @@ def test_a_link_to_another_folder_has_nothing_unlinked_there(state: Path, tmp_pa
     (theirs / "request.json").write_text("of another")
 
     class Swapping(Disk):
-        def unlink(self, path: Path, *, folder: int | None = None) -> None:
+        def unlink(self, path: Path, *, folder: int | None = None) -> bool:
             (state / "update").rename(state / "moved")
             (state / "update").symlink_to(theirs)
-            super().unlink(path, folder=folder)
+            return super().unlink(path, folder=folder)
 
     AgentFolder(state).drop_request(Swapping())
     assert (theirs / "request.json").exists()
@@ -142,7 +142,7 @@ def test_a_folder_without_an_end_is_not_listed_to_its_end(state: Path) -> None:
     [b"", b"{", b"[" * 10_000, b'{"task": 7}', b"\xff" * 40, b" " * 20_000]
     + [
         msgspec.json.encode(request(task=each))
-        for each in ("", "../../x", "a\nb", "-x", "x" * 129, "\u0663")
+        for each in ("", "../../x", "a\nb", "x y", "x" * 129, "\u0663")
     ],
 )
 def test_what_is_no_request_names_no_task(state: Path, data: bytes) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agent.installer import command
-from release.handover import PROGRESS
+from release.handover import PROGRESS, REQUEST
 from service.files import FolderLock
 from tests.agent.installer.played import PlayedHost
 from tests.agent.installer.trial import NEW, OLD, PROGRAMS, Trial, repository
@@ -24,6 +24,7 @@ def trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trial:
     monkeypatch.setattr(command, "SystemClock", lambda: trial.clock)
     monkeypatch.setattr(command, "THIS", PlayedHost(system=trial.system))
     monkeypatch.setattr(command, "host_platform", lambda: PLATFORM)
+    monkeypatch.setattr(command, "WATCHED", tmp_path / "state")
     monkeypatch.setattr(command, "trusted_root", lambda: repository().first_root)
     monkeypatch.setattr(command, "ReleaseMaker", lambda *words: maker(*words, PROGRAMS))
     return trial
@@ -68,3 +69,16 @@ def test_one_process_is_at_it_at_a_time(trial: Trial, capsys: pytest.CaptureFixt
     assert ended.value.code == 1
     assert "another miner-agent-update is at it" in capsys.readouterr().err
     assert not (trial.places.folder / PROGRESS).exists()
+
+
+def test_a_request_where_the_agent_has_no_state_any_more_is_taken_away(
+    trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The unit looks there, and would start us for ever."""
+    elsewhere = trial.root / "before"
+    (elsewhere / REQUEST).parent.mkdir(parents=True)
+    (elsewhere / REQUEST).write_bytes((trial.state / REQUEST).read_bytes())
+    monkeypatch.setattr(command, "WATCHED", elsewhere)
+    command.main(config(trial))
+    assert not (elsewhere / REQUEST).exists()
+    assert trial.wrongs(good=True) == []

@@ -7,6 +7,7 @@ import json
 import platform
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +21,7 @@ from service.disk import DISK
 from service.install.host import HostCommandError
 from service.install.release import flip
 from tests.agent.installer.disks import UnsyncedDisk
-from tests.agent.installer.played import PlayedSystemd
+from tests.agent.installer.played import PlayedSystemd, sha256_of
 from tests.agent.installer.trial import LIMITS, NEW, OLD, TASK, Trial
 from tests.release.repository import PLATFORM
 from tests.service.install.test_wheels import AMD64, ARM64, a_library
@@ -436,4 +437,174 @@ def test_a_record_that_cannot_be_read_keeps_no_update_from_being_made(tmp_path: 
     trial = Trial.made(tmp_path)
     (trial.places.folder / PROGRESS).write_text("{")
     (trial.places.folder / "outcomes.json").write_text("[")
+    ended(trial, "done", "")
+
+
+@pytest.mark.parametrize(
+    "written", ["{", '{"task": "x", "step": "of a later release"}', "[" * 9000]
+)
+@pytest.mark.parametrize("leads", [NEW, "none"])
+def test_what_is_not_proven_is_gone_back_from_where_its_record_cannot_be_read(
+    tmp_path: Path, leads: str, written: str
+) -> None:
+    trial = Trial.made(tmp_path)
+    (trial.state / REQUEST).unlink()
+    trial.stand(NEW)
+    flip(trial.places.current, leads)
+    trial.system.boot()
+    (trial.places.folder / PROGRESS).write_text(written)
+    trial.run()
+    assert (trial.current, trial.proven, trial.system.facts["version"]) == (OLD, OLD, OLD)
+    assert trial.outcomes == []
+    assert not (trial.places.folder / PROGRESS).exists()
+
+
+@pytest.mark.parametrize("file", [PROGRESS, OUTCOMES])
+def test_what_the_disk_does_not_give_now_is_not_taken_for_nothing(
+    tmp_path: Path, file: str
+) -> None:
+    trial = Trial.made(tmp_path)
+    (trial.places.folder / file).mkdir()
+    with pytest.raises(OSError, match=file):
+        trial.run()
+    assert (trial.state / REQUEST).exists()
+    assert trial.current == OLD
+
+
+def cut_off_as_proven(trial: Trial) -> None:
+    """That it is proven is written down, and nothing leads to it yet."""
+
+    class ProvenAndCutOff(UnsyncedDisk):
+        def symlink(self, path: Path, to: Path) -> None:
+            if trial.step == "proven":
+                raise KeyboardInterrupt
+            super().symlink(path, to)
+
+    with pytest.raises(KeyboardInterrupt):
+        trial.run(ProvenAndCutOff())
+
+
+def test_what_came_while_a_proven_release_was_about_to_be_led_to_is_left_alone(
+    tmp_path: Path,
+) -> None:
+    trial = Trial.made(tmp_path)
+
+    cut_off_as_proven(trial)
+    # As a package does, which takes what is older than what it leaves.
+    trial.stand("0.4.0")
+    flip(trial.places.current, "0.4.0")
+    flip(trial.places.proven, "0.4.0")
+    shutil.rmtree(trial.places.release(NEW))
+    trial.run()
+    assert (trial.outcome.verdict, trial.outcome.reason) == ("not_done", "overtaken")
+    assert (trial.current, trial.proven) == ("0.4.0", "0.4.0")
+
+
+def test_a_release_that_is_taken_away_when_it_is_proven_is_gone_back_from(tmp_path: Path) -> None:
+    trial = Trial.made(tmp_path)
+
+    cut_off_as_proven(trial)
+    shutil.rmtree(trial.places.release(NEW))
+    ended(trial, "not_done", "gone")
+
+
+@pytest.mark.parametrize("at_s", [30, 31, 33])
+def test_an_agent_that_somebody_stopped_is_not_started_against_their_will(
+    tmp_path: Path, at_s: int
+) -> None:
+    trial = Trial.made(tmp_path)
+    if at_s == 30:
+        trial.system.stop()
+
+    def meanwhile(what: str, _path: Path) -> None:
+        if what == "wait" and trial.clock.mono() == at_s:
+            trial.system.stop()
+
+    trial.system.before = meanwhile
+    trial.run()
+    outcome = trial.outcome
+    assert (outcome.verdict, outcome.reason) == ("not_done", "stopped")
+    assert outcome.message.endswith("somebody stopped the agent; 0.2.0 is what starts next")
+    assert (trial.current, trial.proven, trial.installed) == (OLD, OLD, [OLD])
+    assert trial.system.facts["asked"] == ([] if at_s == 30 else [NEW])
+    assert trial.system.facts["state"] == "stopped"
+    assert trial.clock.mono() <= at_s + 1
+
+
+def test_a_unit_that_waits_for_its_turn_at_boot_is_not_taken_for_one_that_was_stopped(
+    tmp_path: Path,
+) -> None:
+    trial = Trial.made(tmp_path)
+    trial.system.stop(is_queued=True)
+    ended(trial, "done", "")
+
+
+def test_a_request_that_is_taken_back_while_it_is_copied_is_not_carried_out(tmp_path: Path) -> None:
+    trial = Trial.made(tmp_path)
+
+    class TakingBack(UnsyncedDisk):
+        def copy(self, source: int, path: Path, size: int) -> None:
+            (trial.state / REQUEST).unlink(missing_ok=True)
+            super().copy(source, path, size)
+
+    trial.run(TakingBack())
+    assert (trial.outcomes, trial.current, trial.installed) == ([], OLD, [OLD])
+    assert {each.name for each in trial.places.folder.iterdir()} == set()
+
+
+@pytest.mark.parametrize("step", ["flipped", "going_back"])
+def test_what_is_proven_is_not_gone_back_from_by_a_record_put_back_from_a_copy(
+    tmp_path: Path, step: str
+) -> None:
+    """Its journal may be one by now that the release before it cannot read."""
+    trial = Trial.made(tmp_path, linked_s=None)
+    seen: list[bytes] = []
+
+    def keep(_what: str, _path: Path) -> None:
+        if trial.step == step:
+            seen.append((trial.places.folder / PROGRESS).read_bytes())
+
+    class KeepingRecords(UnsyncedDisk):
+        def before(self, what: str, path: Path, **more: Any) -> None:
+            keep(what, path)
+
+    trial.system.before = keep
+    trial.run(KeepingRecords())
+    assert trial.outcome.verdict == "not_done"
+    # A later order has put it there after all, and it has no link just now.
+    trial.stand(NEW, linked_s=None)
+    record = json.loads(seen[-1])
+    record["after"]["sha256"] = sha256_of(trial.places.release(NEW))
+    flip(trial.places.current, NEW)
+    flip(trial.places.proven, NEW)
+    (trial.places.folder / PROGRESS).write_text(json.dumps(record))
+    trial.run()
+    assert (trial.current, trial.proven) == (NEW, NEW)
+    assert not (trial.places.folder / PROGRESS).exists()
+
+
+def test_a_full_disk_of_releases_keeps_nobody_on_one_that_fails(tmp_path: Path) -> None:
+    trial = Trial.made(tmp_path, dies_s=1, ready_s=None)
+    compiled = "lib/*/site-packages/__pycache__"
+
+    class FullOfNames(UnsyncedDisk):
+        """Takes no new name until some are gone."""
+
+        def before(self, what: str, path: Path, **more: Any) -> None:
+            if (
+                what == "symlink"
+                and trial.step == "going_back"
+                and list(trial.places.release(NEW).glob(compiled))
+            ):
+                raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    ended(trial, "not_done", "crash_loop", disk=FullOfNames())
+
+
+@pytest.mark.parametrize("year", [1970, 2099, 9998])
+def test_a_clock_that_is_wrong_keeps_no_update_from_being_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, year: int
+) -> None:
+    trial = Trial.made(tmp_path)
+    monkeypatch.setattr(trial.clock, "now", lambda: datetime(year, 1, 1, 0, 0, 1, tzinfo=UTC))
     ended(trial, "done", "")

@@ -19,7 +19,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from agent.config.file import PIN_NAME
 from agent.journal.states import State
 from contract.link import Event
-from release.handover import OUTCOMES, PROGRESS, REQUEST, UpdateRequest
+from release.handover import (
+    LOG_LINE_CHARACTERS,
+    LOG_LINES_MOST,
+    OUTCOMES,
+    OUTCOMES_KEPT,
+    PROGRESS,
+    REQUEST,
+    UpdateRequest,
+)
 from tests.agent.certificates import own_certificate
 from tests.agent.fake_cloud import NO_CLOUD, code
 from tests.agent.link.test_client import served
@@ -304,6 +312,102 @@ async def test_a_journal_put_back_from_a_copy_asks_for_nothing(bench: Bench) -> 
     assert len(bench.host.taken) == 1
 
 
+async def put_back(bench: Bench, kept: dict[str, bytes]) -> None:
+    """The journal as it was; then the agent starts."""
+    assert bench.agent is not None
+    await bench.agent.die()
+    for each in bench.state.glob("journal.db*"):
+        each.unlink()
+    for name, data in kept.items():
+        (bench.state / name).write_bytes(data)
+    await bench.start()
+
+
+@pytest.mark.parametrize("verdict", ["done", "not_done", "refused"])
+async def test_what_root_has_ended_is_said_in_a_journal_put_back_from_before(
+    bench: Bench, verdict: str
+) -> None:
+    """The order is accepted again. What root did is neither repeated nor named in another way."""
+    gate, wanted = asyncio.Event(), f"miner-agent-{NEW}-"
+
+    async def slow(request: web.Request) -> web.StreamResponse:
+        await gate.wait()
+        return await bench.site.give(request)
+
+    path = next(each for each in bench.site.repository.files if wanted in each)
+    bench.site.answers[path] = slow
+    await bench.start()
+    task = bench.order()
+    await until(lambda: path in bench.site.asked)
+    kept = {each.name: each.read_bytes() for each in bench.state.glob("journal.db*")}
+    del bench.site.answers[path]
+    gate.set()
+    request = await asyncio.wait_for(bench.installer.take(), 60.0)
+    if verdict == "done":
+        bench.installer.install(request)
+        bench.installer.done(request)
+        await bench.restart()
+    else:
+        bench.installer.end(request, verdict, reason="no_link", message="It had none.")
+    first = await bench.ended(task)
+    asked = len(bench.site.asked)
+    await put_back(bench, kept)
+    assert bench.agent is not None
+    agent = bench.agent
+
+    async def told_again() -> bool:
+        record = await agent.journal.find(task)
+        return record is not None and record.result is not None
+
+    await until(told_again)
+    record = await agent.journal.find(task)
+    assert record is not None and record.result is not None
+    before = result(first)
+    assert (
+        record.result["outcome"]
+        == before["outcome"]
+        == ("done" if verdict == "done" else "not_done")
+    )
+    assert record.result.get("error") == before.get("error")
+    assert record.result["evidence"]["before"] == told(bench, OLD)
+    assert record.result["update"]["bundle_sha256"] == request.sha256
+    assert not (bench.state / REQUEST).exists()
+    assert len(bench.site.asked) == asked
+
+
+async def test_what_root_did_take_is_not_said_to_be_taken_back(bench: Bench) -> None:
+    """Cut off when it had written down that it took it, and before it took it away."""
+    await bench.start()
+    task = bench.order()
+    await until((bench.state / REQUEST).exists)
+    request = msgspec.json.decode((bench.state / REQUEST).read_bytes(), type=UpdateRequest)
+    bench.installer.progress(request, "taken")
+    event = await bench.ended(task)
+    assert result(event)["outcome"] == "unknown"
+    assert "still at taken" in message(event)
+    assert "Nobody had taken the request, and it was taken back." not in bench.said(task)
+
+
+async def test_a_request_that_somebody_spoiled_ends_the_order_all_the_same(bench: Bench) -> None:
+    await bench.start()
+    task = bench.order()
+    await until((bench.state / REQUEST).exists)
+    (bench.state / REQUEST).write_text("[")
+    event = await bench.ended(task)
+    assert (code(event), result(event)["outcome"]) == ("not_verified", "unknown")
+
+
+async def test_all_that_root_may_say_is_read(bench: Bench) -> None:
+    task, request = await taken(bench)
+    lines = ["\x01" * LOG_LINE_CHARACTERS] * LOG_LINES_MOST
+    bench.installer.end(request, "not_done", reason="no_link", message="None.", log=lines)
+    written = msgspec.json.decode((bench.host.updates / OUTCOMES).read_bytes())
+    others = [written[0] | {"task": f"other-{each}"} for each in range(OUTCOMES_KEPT - 1)]
+    (bench.host.updates / OUTCOMES).write_bytes(msgspec.json.encode([*written, *others]))
+    event = await bench.ended(task)
+    assert message(event) == "no_link: None."
+
+
 # --- what is refused before anything is asked for ---
 
 
@@ -505,6 +609,23 @@ async def test_an_environment_of_ones_own_names_its_pip(bench: Bench, tmp_path: 
     assert wanted in message(await refused(bench))
 
 
+@pytest.mark.parametrize("leads", ["0.9.9", None])
+async def test_a_host_whose_proven_release_is_missing_says_so(
+    bench: Bench, leads: str | None
+) -> None:
+    if leads is None:
+        (bench.host.home / "proven").unlink()
+    else:
+        bench.host.flip("proven", leads)
+    await bench.start()
+    event = await refused(bench)
+    assert code(event) == "unsupported"
+    assert "proven, from which root installs what was ordered, leads to no release" in message(
+        event
+    )
+    assert "sudo apt install" in message(event)
+
+
 async def test_a_unit_that_is_masked_is_none(bench: Bench, tmp_path: Path) -> None:
     masked = tmp_path / "etc"
     masked.mkdir()
@@ -535,7 +656,7 @@ async def test_odd_outcomes_are_not_used_and_that_is_said(bench: Bench, what: st
         case "fifo":
             os.mkfifo(path)
         case "huge":
-            path.write_bytes(data + b" " * 2**20)  # which would be JSON all the same
+            path.write_bytes(data + b" " * 2**22)  # which would be JSON all the same
         case "shape":
             path.write_bytes(b'[{"task": 5}]')
         case "deep":

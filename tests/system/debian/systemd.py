@@ -185,6 +185,7 @@ class Systemd:
             "ActiveState": "active" if ready else "activating",
             "SubState": "running" if ready else "start" if runs else "auto-restart",
             "NRestarts": str(self.restarts),
+            "Job": "",
         }
         (wanted,) = (each for each in options if each.startswith("--property="))
         return "".join(f"{each}={values[each]}\n" for each in wanted.partition("=")[2].split(","))
