@@ -40,12 +40,12 @@ MAINTAINED_MOST: Final = 100_000  # miners whose maintenance an agent is told of
 
 # What an agent takes from its cloud is bounded here, whoever may answer in the cloud's place one day: an id becomes the
 # name of a folder, a number of seconds a timer, an integer a column.
-TaskId = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
+TaskId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
 WORD_MAX: Final = 2048  # also the longest text that is taken from a miner
 Word = Annotated[str, msgspec.Meta(max_length=WORD_MAX)]
-Token = Annotated[str, msgspec.Meta(pattern="^[!-~]{1,4096}$")]
-Origin = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_-]{0,31}$")]
-BeginId = Annotated[str, msgspec.Meta(pattern=f"^[A-Za-z0-9_-]{{1,{BEGIN_ID_CHARS}}}$")]
+Token = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,4096}\Z")]
+Origin = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}\Z")]
+BeginId = Annotated[str, msgspec.Meta(pattern=rf"^[A-Za-z0-9_-]{{1,{BEGIN_ID_CHARS}}}\Z")]
 Whole = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Seconds = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
 

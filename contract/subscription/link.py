@@ -28,7 +28,7 @@ STACKS_MOST: Final = 1000  # the newest
 Small = Annotated[int, msgspec.Meta(ge=0, le=SMALL_MAX)]
 ObjectId = Annotated[bytes, msgspec.Meta(min_length=OBJECT_BYTES, max_length=OBJECT_BYTES)]
 PublicKey = Annotated[bytes, msgspec.Meta(min_length=KEY_BYTES, max_length=KEY_BYTES)]
-Digest = Annotated[str, msgspec.Meta(pattern="^[1-9A-HJ-NP-Za-km-z]{32,44}$")]
+Digest = Annotated[str, msgspec.Meta(pattern=r"^[1-9A-HJ-NP-Za-km-z]{32,44}\Z")]
 
 
 class TaskClass(Message, frozen=True, kw_only=True):

@@ -428,9 +428,14 @@ async def test_what_is_not_newer_is_refused(bench: Bench, params: dict[str, str]
     assert message(event).startswith("not_newer: ")
 
 
-async def test_a_version_that_is_not_offered_is_refused(bench: Bench) -> None:
+@pytest.mark.parametrize(
+    "version",
+    ["0.9.0", "v", "vv0.3.0", "V0.3.0", "0.3.0 ", "\uff10.3.0", "../bundles/0.3.0", "0.3.0\\"],
+)
+async def test_a_version_that_is_not_offered_is_refused(bench: Bench, version: str) -> None:
     await bench.start()
-    assert message(await refused(bench, target_version="0.9.0")).startswith("not_offered: ")
+    assert message(await refused(bench, target_version=version)).startswith("not_offered: ")
+    assert not list(bench.state.glob("update/staged/*"))
 
 
 async def test_an_md5_that_is_another_one_is_refused(bench: Bench) -> None:
