@@ -18,6 +18,7 @@ from service.install.own import OwnRelease, own_release
 from service.install.product import AGENT, OF_PACKAGES, OF_ROOT, OPT
 
 PATH_UNIT: Final = "miner-agent-update.path"
+NO_ROOT: Final = "This release came without a root of trust, so that it takes no repository's word"
 # In which the unit looks for requests.
 WATCHED: Final = Path("/var/lib/miner-agent")
 _MASKED: Final = Path("/dev/null")
