@@ -192,9 +192,10 @@ def _status(each: Mapping[str, Any]) -> str:
 def _plan(told: Mapping[str, Any]) -> str:
     """A dry run, for people."""
     count = told["created_count"]
+    turns = f", {told['at_once']} at a time after the first" if count > 1 else ""
     lines = [
         f"{_are(told['count'], 'agent', 'agents')} meant, {_are(told['skipped_count'])} skipped",
-        f"{_are(count)} updated, {told['at_once']} at a time after the first",
+        f"{_are(count)} updated" + turns,
     ]
     for each in told["agents"][:_SHOWN]:
         who = f"{printable(each['name'] or each['id'])} of {printable(each['farm_name'] or each['farm_id'])}"

@@ -68,6 +68,7 @@ async def test_what_is_meant_is_shown_first_and_the_command_that_does_it_is_told
     assert "--agent names the agents" in err
     assert await fleet.cloud.count_tasks() == 0
     shown, _ = await run(fleet, *START, "--agent", "pi-1", "--dry-run")
+    assert shown.splitlines()[:2] == ["1 agent is meant, 0 are skipped", "1 is updated"]
     assert shown.endswith("To do it:\n  miner-cloud update start --to 0.3.0 --agent pi-1\n")
     plan = await told(fleet, "update", "start", "--farm", "farm-1", "--farm", "farm-3", "--dry-run")
     assert [each["name"] for each in plan["agents"]] == ["pi-1", "pi-3"]
