@@ -20,6 +20,8 @@ from simulator.cli import parser as simulator_parser
 def main() -> None:
     """Prints the path of each file that it made. Whatever fails ends it with the error."""
     args = _parser().parse_args()
+    if args.what == "bundle" and (doubt := bundle.doubt(wheels.ROOT)):
+        sys.stderr.write(f"warning: {doubt}\n")
     platforms = [PLATFORMS[each] for each in args.platform or PLATFORMS]
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)

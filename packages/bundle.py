@@ -13,10 +13,18 @@ from packages import wheels
 from packages.platforms import Platform
 from release.bundle import wheel_of, write_bundle
 from release.manifest import JournalSchema, Manifest
+from release.trusted_root import ROOT_FILE
 from service.install.product import AGENT
 from service.install.wheels import commands_of, unpack
 
 _LINK: Final = int(PREFIX.rpartition("v")[2])
+
+
+def doubt(tree: Path) -> str | None:
+    """What is to be said of bundles of that tree: who takes one goes on with its root of trust, or without any."""
+    if (tree / "release" / ROOT_FILE).exists():
+        return None
+    return "without release/root.json: an agent that updates itself from it takes no other update of a repository"
 
 
 def build(platform: Platform, *, held: Path, ours: Path, work: Path, out: Path) -> Path:

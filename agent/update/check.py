@@ -9,7 +9,7 @@ from typing import Final
 
 from agent.config.file import Config
 from agent.firmware.download import open_downloader
-from agent.update.managed import ReleaseHost, unmanaged
+from agent.update.managed import NO_ROOT, ReleaseHost, unmanaged
 from contract.errors import MinerError, NoSuchFileError
 
 _ANSWER_S: Final = 20.0
@@ -24,12 +24,26 @@ async def updates_here(config: Config, host: ReleaseHost) -> tuple[bool, str]:
     if why_not is not None or own is None:
         return True, f"not by order of the cloud: {why_not}"
     runs = f"release {own.version} ({own.sha256[:_HASH_SHOWN]}) runs"
+    if host.root() is None:
+        return False, f"{runs}. {_rootless(config)}"
     if config.releases_url is None:
         return False, f"{runs}; no repository of newer ones is known: set url in [update]"
+    if not config.token_file.exists():
+        return (
+            True,
+            f"{runs}; {config.releases_url} is asked for newer ones once this agent is enrolled",
+        )
     trouble = await _repository_trouble(config, config.releases_url)
     if trouble is not None:
         return False, f"{runs}; {trouble}"
     return True, f"{runs}; {config.releases_url} gives newer ones (channel {config.update.channel})"
+
+
+def _rootless(config: Config) -> str:
+    """What is left to a release that takes no repository's word."""
+    if config.update.keys:
+        return f"{NO_ROOT}: orders need binary_url and signature"
+    return f"{NO_ROOT}: install a package that was built with release/root.json, or set keys in [update]"
 
 
 async def _repository_trouble(config: Config, url: str) -> str | None:

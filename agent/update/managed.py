@@ -19,6 +19,7 @@ from service.install.product import AGENT, OF_PACKAGES, OF_ROOT, OPT
 from service.install.release import PROVEN, running
 
 PATH_UNIT: Final = "miner-agent-update.path"
+NO_ROOT: Final = "This release came without a root of trust, so that it takes no repository's word"
 _MASKED: Final = Path("/dev/null")
 _CONTAINERS: Final = (Path("/.dockerenv"), Path("/run/.containerenv"))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from agent.config.file import Config
 from agent.limits.policy import Policy
 from agent.ports import Downloader
-from agent.update.managed import ReleaseHost, unmanaged
+from agent.update.managed import NO_ROOT, ReleaseHost, unmanaged
 from agent.update.root_installer import RootInstaller
 from contract.clock import Clock
 from contract.errors import BusyError, PolicyRefusedError, RefusedError, UnsupportedError
@@ -24,9 +24,9 @@ from service.install.release import Stamp
 if TYPE_CHECKING:
     from agent.update.staging import StagedRelease, Staging
 
-_NO_ROOT: Final = (
-    "This release came without a root of trust, so that it takes no repository's word: order it with binary_url and "
-    "signature, or install the new package on its host"
+_ROOTLESS: Final = (
+    f"{NO_ROOT}: order it with binary_url and signature, or install on its host a package that was built with "
+    "release/root.json"
 )
 
 
@@ -64,7 +64,7 @@ class Updates:
                 "the repository"
             )
         if order.binary_url is None and self._host.root() is None:
-            raise UnsupportedError(_NO_ROOT)
+            raise UnsupportedError(_ROOTLESS)
         if order.binary_url is None and self._config.releases_url is None:
             raise UnsupportedError("No repository of releases is known here: set url in [update]")
         return self.own

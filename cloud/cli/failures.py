@@ -1,4 +1,6 @@
-"""Why some tasks of an order did not succeed: a line for each reason, with the miners it is true of."""
+"""Why some tasks of an order did not succeed: a line for each reason, with the miners it is true of; those of an agent
+have none.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +17,16 @@ _REASONS: Final = 10
 
 async def reasons(api: Api, farm_path: str, batch_ids: Iterable[str]) -> list[str]:
     """The most frequent first; `farm_path` is where the farm stands below the workspace."""
-    found: dict[str, list[str]] = {}  # miner ids
+    found: dict[str, list[str | None]] = {}  # miner ids
     words: dict[str, str] = {}
     for batch_id in batch_ids:
         for task in await api.every(f"{farm_path}/tasks/batches/{batch_id}/tasks", _STATUSES):
             reason, message = _why(task)
-            found.setdefault(reason, []).append(str(task["miner_id"]))
+            found.setdefault(reason, []).append(task["miner_id"])
             words.setdefault(reason, message)
     ordered = sorted(found.items(), key=lambda each: (-len(each[1]), each[0]))
     lines = [
-        f"{len(ids)} {reason} ({await _named(api, farm_path, ids)}){words[reason]}"
+        f"{len(ids)} {reason}{await _named(api, farm_path, ids)}{words[reason]}"
         for reason, ids in ordered[:_REASONS]
     ]
     if len(ordered) > _REASONS:
@@ -42,9 +44,11 @@ def _why(task: Mapping[str, Any]) -> tuple[str, str]:
     return printable(reason), f": {message}" if message else ""
 
 
-async def _named(api: Api, farm_path: str, ids: list[str]) -> str:
-    shown = [await _address(api, farm_path, each) for each in ids[:_NAMED]]
-    return ", ".join(shown) + (" ..." if len(ids) > _NAMED else "")
+async def _named(api: Api, farm_path: str, ids: list[str | None]) -> str:
+    """In brackets; nothing where no task is one of a miner."""
+    miners = [each for each in ids if each is not None]
+    shown = [await _address(api, farm_path, each) for each in miners[:_NAMED]]
+    return f" ({', '.join(shown)}{' ...' if len(miners) > _NAMED else ''})" if shown else ""
 
 
 async def _address(api: Api, farm_path: str, miner_id: str) -> str:

@@ -113,8 +113,9 @@ CLOUD: Final = Product(
     sysctl=(),
     kept=(Path("/var/lib/miner-cloud"),),
     next_step=(
-        "it serves on 127.0.0.1:8080, for a proxy that does TLS; next: "
-        "miner-cloud workspace create --name NAME --data /var/lib/miner-cloud"
+        "it serves on 127.0.0.1:8080, for a proxy that does TLS. Without one: miner-cloud tls init --name HOST "
+        "--data /var/lib/miner-cloud, then --host and --port by systemctl edit miner-cloud.\n"
+        "Next: miner-cloud workspace create --name NAME --data /var/lib/miner-cloud"
     ),
 )
 

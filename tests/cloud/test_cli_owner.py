@@ -22,7 +22,7 @@ OWNER = HostUser(54321, 54321, "54321")  # a number is enough to be a user
 OTHER = HostUser(54322, 54322, "54322")
 # All that is imported is imported as root: another user may not be able to read it.
 AS_OTHER = f"""
-import csv, os, service.install.release, cloud.cli, cloud.cli.terminal, cloud.store.access.admin, cloud.store.schema.migrate
+import csv, os, cloud.cli, cloud.cli.commands, cloud.cli.terminal, cloud.store.access.admin, cloud.store.schema.migrate
 os.setgroups([]); os.setresgid(*[{OTHER.gid}] * 3); os.setresuid(*[{OTHER.uid}] * 3)
 cloud.cli.main()
 """
@@ -109,6 +109,16 @@ def test_a_file_that_root_left_is_named_with_its_owner_and_what_to_run(
         _, err = run("workspace", "list", "--data", str(data), status=1)
     words = f"{name} in {data} cannot be written by 54321; run: chown -R 54321:54321 {data}"
     assert err == f"miner-cloud: {words}\n"
+
+
+def test_releases_that_the_owner_cannot_read_are_said(data: Path) -> None:
+    """As those below a folder of root."""
+    folder = data.parent / "of-root" / "releases"
+    folder.mkdir(parents=True)
+    folder.parent.chmod(0o700)
+    _, err = run("release", "publish", str(folder), "--data", str(data), status=1)
+    words = f"cannot be read by 54321, whose {data} is: copy {folder} to where that user can, such as /srv"
+    assert err == f"miner-cloud: {folder}/metadata: {words}\n"
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o700])

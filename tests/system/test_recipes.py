@@ -242,5 +242,5 @@ async def _noon(shell: Shell) -> None:
 
 async def _update(shell: Shell) -> None:
     (shown,) = await shell.recipe("update")
-    assert "1 agents are meant, 1 are skipped" in shown
+    assert "1 agent is meant, 1 is skipped" in shown
     assert "no release of its own" in shown

@@ -179,6 +179,9 @@ async def daemon_check(config: Config, path: Path) -> Finding:
         return Finding(WARNING, subject, f"{config.socket_path} cannot be asked: {why(error)}")
     if runs:
         return Finding(OK, subject, "it runs")
+    if not config.token_file.exists():
+        text = "it does nothing before this agent is enrolled; a unit that runs waits for that"
+        return Finding(WARNING, subject, text)
     return Finding(
         WARNING,
         subject,

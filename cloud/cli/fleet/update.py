@@ -192,9 +192,10 @@ def _status(each: Mapping[str, Any]) -> str:
 def _plan(told: Mapping[str, Any]) -> str:
     """A dry run, for people."""
     count = told["created_count"]
+    turns = f", {told['at_once']} at a time after the first" if count > 1 else ""
     lines = [
-        f"{told['count']} agents are meant, {told['skipped_count']} are skipped",
-        f"{count} {'is' if count == 1 else 'are'} updated, {told['at_once']} at a time after the first",
+        f"{_are(told['count'], 'agent', 'agents')} meant, {_are(told['skipped_count'])} skipped",
+        f"{_are(count)} updated" + turns,
     ]
     for each in told["agents"][:_SHOWN]:
         who = f"{printable(each['name'] or each['id'])} of {printable(each['farm_name'] or each['farm_id'])}"
@@ -205,10 +206,18 @@ def _plan(told: Mapping[str, Any]) -> str:
     return "\n".join([*lines, *_skips(told["skipped"])])
 
 
+def _are(number: int, one: str = "", more: str = "") -> str:
+    """`1 agent is`, `2 agents are`; without a word `1 is`."""
+    return " ".join(
+        filter(None, (str(number), one if number == 1 else more, "is" if number == 1 else "are"))
+    )
+
+
 def _ordered(answer: Mapping[str, Any]) -> str:
     meta = answer["meta"]
     summary = meta["summary"]
-    lines = [f"{summary['created_count']} agents, {summary['skipped_count']} skipped"]
+    count = summary["created_count"]
+    lines = [f"{count} {'agent' if count == 1 else 'agents'}, {summary['skipped_count']} skipped"]
     if group_id := meta.get("group_id"):
         lines.append(f"update {group_id}")
     return "\n".join([*lines, *_skips(meta["skipped"])])

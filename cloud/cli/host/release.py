@@ -117,7 +117,12 @@ def rotate_root(
         return OfflineRepository(folder).rotate_root(named, old, now())
 
     version = guarded(rotate)
-    say({"root": version}, f"root {version} signed; publish {folder} next", as_json)
+    words = f"root {version} signed; "
+    if version == 1:
+        words += f"agents trust {folder}/metadata/1.root.json first: packages are built with it as release/root.json"
+    else:
+        words += f"publish {folder} next"
+    say({"root": version}, words, as_json)
 
 
 @releases.command("sign")
@@ -210,10 +215,17 @@ def publish(
 
     def work() -> int:
         from cloud.release.online import OnlineRepository
-        from service.hostuser import acting_as_owner
+        from service.hostuser import acting_as_owner, myself
 
         with acting_as_owner(data):
-            return OnlineRepository(data).publish(folder, now())
+            try:
+                return OnlineRepository(data).publish(folder, now())
+            except PermissionError as error:
+                if error.filename is None or not Path(error.filename).is_relative_to(folder):
+                    raise
+                words = f"cannot be read by {myself().name}, whose {data} is"
+                fix = f"copy {folder} to where that user can, such as /srv"
+                raise PermissionError(error.errno, f"{words}: {fix}", error.filename) from None
 
     version = guarded(work)
     say({"targets": version}, f"targets {version} published", as_json)
@@ -313,5 +325,8 @@ def _from_file(path: Path) -> bytes:
     except OSError as error:
         fail(f"--passphrase-file {path} cannot be read: {(error.strerror or '').lower()}", 2)
     if mode & 0o007:
-        fail(f"--passphrase-file {path}: everybody on this host can read it", 2)
+        fail(
+            f"--passphrase-file {path}: everybody on this host can read it; run: chmod 0600 {path}",
+            2,
+        )
     return text

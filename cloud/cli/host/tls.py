@@ -30,7 +30,12 @@ Names = Annotated[
 def tls_init(name: Names, data: Data, as_json: AsJson = False) -> None:
     """Make an authority and a certificate for these names. `serve` uses them from its next start on."""
     names = _checked(name)
-    _say(data, lambda folder: folder.init(names, now()), as_json)
+    _say(
+        data,
+        lambda folder: folder.init(names, now()),
+        as_json,
+        "serve shows it from its next start on",
+    )
 
 
 @tls.command("show")
@@ -110,9 +115,12 @@ def _checked(names: list[str]) -> tuple[str, ...]:
 
 
 def _say(
-    data: Path, work: Callable[[TlsFolder], tuple[Authority, ServerCertificate]], as_json: bool
+    data: Path,
+    work: Callable[[TlsFolder], tuple[Authority, ServerCertificate]],
+    as_json: bool,
+    *next_steps: str,
 ) -> None:
-    """Do it as the owner of the data directory, and say what is there then."""
+    """Do it as the owner of the data directory, and say what is there then, to people also what comes next."""
     from cloud.tls.folder import TlsFolder
     from service.hostuser import acting_as_owner
 
@@ -123,7 +131,8 @@ def _say(
             return work(folder)
 
     authority, shown = guarded(both)
-    say(_document(folder, authority, shown), _in_words(folder, authority, shown), as_json)
+    words = "\n".join((_in_words(folder, authority, shown), *next_steps))
+    say(_document(folder, authority, shown), words, as_json)
 
 
 def _document(folder: TlsFolder, authority: Authority, shown: ServerCertificate) -> dict[str, Any]:

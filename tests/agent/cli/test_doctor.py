@@ -34,6 +34,7 @@ async def test_doctor_names_what_is_missing_and_what_to_do(tmp_path: Path) -> No
     findings = {each.subject: each for each in await examine(config, loop_clock())}
     assert findings["config"].level == "ok"
     assert findings["daemon"].level == "warning"
+    assert "before this agent is enrolled" in findings["daemon"].text
     assert f"--config {config}" in findings["cloud"].text
     assert "install -d" in findings["state folder"].text
     assert "miner-agent enroll" in findings["cloud"].text

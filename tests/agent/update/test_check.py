@@ -14,6 +14,8 @@ from tests.virtual_time import loop_clock
 
 
 async def words(bench: Bench, **facts) -> tuple[bool, str]:
+    """Of an agent that is enrolled."""
+    (bench.state / "token").touch(mode=0o600)
     return await updates_here(bench.config, bench.host.process(**{"state": bench.state} | facts))
 
 
@@ -42,6 +44,29 @@ async def test_which_release_runs_and_where_newer_ones_come_from(
         is_well, text = await words(bench)
         assert not is_well
         assert "set url in [update]" in text
+
+
+async def test_before_it_is_enrolled_no_repository_is_asked(tmp_path: Path, ca_file: Path) -> None:
+    """Its cloud is known by nothing yet."""
+    async with bench_in(tmp_path, ca_file=ca_file) as bench:
+        is_well, text = await updates_here(bench.config, bench.host.process(state=bench.state))
+        assert is_well
+        assert text.endswith("/releases is asked for newer ones once this agent is enrolled")
+        assert bench.site.asked == []
+
+
+async def test_a_release_without_a_root_of_trust_says_what_is_left_to_it(
+    tmp_path: Path, ca_file: Path
+) -> None:
+    async with bench_in(tmp_path, ca_file=ca_file) as bench:
+        bench.host.root = None
+        is_well, text = await words(bench)
+        assert not is_well
+        assert "install a package that was built with release/root.json" in text
+        bench.sections["update"] = {"keys": ["00" * 32]}
+        is_well, text = await words(bench)
+        assert not is_well
+        assert text.endswith("orders need binary_url and signature")
 
 
 async def test_a_repository_that_stays_silent_is_not_waited_for(

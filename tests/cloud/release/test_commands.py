@@ -145,7 +145,8 @@ def test_keys_may_be_encrypted(tmp_path: Path) -> None:
     other.write_text("five other words of ours\n")
     other.chmod(0o600)
     desk("keygen", "--keys", tmp_path / "new", "--passphrase-file", other)
-    desk.offline("rotate-root", "--online", desk.online, *again)
+    said = desk.offline("rotate-root", "--online", desk.online, *again)
+    assert f"{desk.folder}/metadata/1.root.json first: packages are built with it" in said
     desk.offline("sign", desk.bundle("0.3.0"), *again)
     assert "no terminal" in desk.offline("sign", status=2)
     rotate = ("rotate-root", "--folder", desk.folder, "--keys", tmp_path / "new")
@@ -157,7 +158,7 @@ def test_keys_may_be_encrypted(tmp_path: Path) -> None:
     words.write_text("short")
     assert "20 characters" in desk("keygen", "--keys", tmp_path / "b", *again, status=1)
     words.chmod(0o644)
-    assert "everybody" in desk("keygen", "--keys", tmp_path / "b", *again, status=2)
+    assert f"chmod 0600 {words}" in desk("keygen", "--keys", tmp_path / "b", *again, status=2)
 
 
 def test_a_key_that_lies_open_is_not_used(desk: Desk) -> None:

@@ -28,7 +28,7 @@ def test_the_commands_of_the_page_do_what_it_says(tmp_path: Path) -> None:
         command, _, output = line.replace("\\\n", " ").partition(" >")
         asked = [
             re.sub(
-                r"^/root/",
+                r"^/(root|srv)/",
                 f"{tmp_path}/",
                 re.sub(r"^/var/lib/miner-cloud$", f"{tmp_path}/data", each),
             )

@@ -31,6 +31,11 @@ def farm_of(data: Path) -> str:
     return str(farm["id"])
 
 
+def test_when_it_is_shown_is_said(data: Path) -> None:
+    out, _ = run("tls", "init", "--name", "cloud.example.net", "--data", str(data))
+    assert out.splitlines()[-1] == "serve shows it from its next start on"
+
+
 def test_what_is_there_is_shown_in_words_and_as_json(data: Path) -> None:
     made = ask(data, "tls", "init", "--name", "Cloud.example.net", "--name", "192.168.1.5")
     assert made["certificate"]["names"][:2] == ["cloud.example.net", "192.168.1.5"]

@@ -49,7 +49,7 @@ async def test_what_is_meant_is_shown_first_and_the_command_that_does_it_is_told
     await fleet.agents["pi-2"].beat()
     shown, _ = await run(fleet, *START, "--at-once", "2", "--first", "pi-3", "--dry-run")
     assert shown.splitlines() == [
-        "3 agents are meant, 1 are skipped",
+        "3 agents are meant, 1 is skipped",
         "2 are updated, 2 at a time after the first",
         "  pi-3 of farm-3  v0.2.0  first",
         "  pi-1 of farm-1  v0.2.0",
@@ -68,6 +68,7 @@ async def test_what_is_meant_is_shown_first_and_the_command_that_does_it_is_told
     assert "--agent names the agents" in err
     assert await fleet.cloud.count_tasks() == 0
     shown, _ = await run(fleet, *START, "--agent", "pi-1", "--dry-run")
+    assert shown.splitlines()[:2] == ["1 agent is meant, 0 are skipped", "1 is updated"]
     assert shown.endswith("To do it:\n  miner-cloud update start --to 0.3.0 --agent pi-1\n")
     plan = await told(fleet, "update", "start", "--farm", "farm-1", "--farm", "farm-3", "--dry-run")
     assert [each["name"] for each in plan["agents"]] == ["pi-1", "pi-3"]
@@ -110,6 +111,14 @@ async def test_it_is_followed_to_its_end(
     assert "pi-1   farm-1  succeed  0.2.0 aaaaaaaaaaaa  0.3.0 bbbbbbbbbbbb" in shown
     listed, _ = await run(fleet, "update", "list")
     assert f"  {word}" in listed.splitlines()[1]
+
+
+async def test_why_an_agent_failed_is_said_without_a_miner(fleet: Fleet) -> None:
+    words = ("task", "agent.self.update", "--farm", "farm-1", "--wait")
+    following = asyncio.create_task(run(fleet, *words, status=1))
+    await ended(fleet, "pi-1", "failed", BACK)
+    out, _ = await following
+    assert "1 not_verified: It did not reach its cloud within 300 s" in out.splitlines()
 
 
 async def test_one_that_is_under_way_is_called_off(fleet: Fleet) -> None:
