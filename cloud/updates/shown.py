@@ -151,7 +151,8 @@ def _judged(row: ListedGroup, found: Sequence[TurnTask]) -> tuple[UpdateState, s
         rest = f", {under_way} still under way" if under_way else ""
         return "stopped", f"{so_far}{rest}; no other one follows, as {why_stopped(failed)}"
     if proven == len(found):
-        return "done", f"All {len(found)} agents are updated"
+        whole = "The agent is" if len(found) == 1 else f"All {len(found)} agents are"
+        return "done", f"{whole} updated"
     first = next((task for task in found if task.is_first and not task.is_proven), None)
     if first is not None:
         return "first", f"{first.who} goes first; {row.held} wait for it"

@@ -113,6 +113,13 @@ async def test_it_is_followed_to_its_end(
     assert f"  {word}" in listed.splitlines()[1]
 
 
+async def test_one_agent_by_itself_is_told_of_as_one(fleet: Fleet) -> None:
+    following = asyncio.create_task(run(fleet, *START, "--agent", "pi-1", "--wait"))
+    await ended(fleet, "pi-1", "succeed", DONE)
+    out, _ = await following
+    assert {"1 agent, 0 skipped", "done: The agent is updated"} <= set(out.splitlines())
+
+
 async def test_why_an_agent_failed_is_said_without_a_miner(fleet: Fleet) -> None:
     words = ("task", "agent.self.update", "--farm", "farm-1", "--wait")
     following = asyncio.create_task(run(fleet, *words, status=1))
