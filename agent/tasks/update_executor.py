@@ -14,7 +14,7 @@ import structlog
 
 from agent.journal import Journal
 from agent.journal.plan import InstallRelease, ReleasePlan
-from agent.journal.settlement import Settlement, failed, from_error, succeeded
+from agent.journal.settlement import NO_CHANGE, Settlement, failed, from_error, succeeded
 from agent.limits.grants import Grants
 from agent.limits.slots import Slots
 from agent.tasks.active import ActiveTask
@@ -74,6 +74,8 @@ class UpdateExecutor:
         own = await asyncio.to_thread(self._updates.check, task.params)
         await self._check_free(task)
         staged = await self._updates.stage(task.params, own)
+        if staged is None:
+            return self._unchanged(task, own)
         task.log.info(f"{staged.version} was fetched and verified; {own.version} runs.")
         if staged.clock_doubt is not None:
             task.log.warning(staged.clock_doubt)
@@ -182,6 +184,21 @@ class UpdateExecutor:
                 task.log.warning("Nobody had taken the request, and it was taken back.")
         except (OSError, OddFileError) as error:
             task.log.warning(f"The request could not be taken back: {error}")
+
+    def _unchanged(self, task: ActiveTask, own: OwnRelease) -> Settlement:
+        task.log.info(f"{own.version} is what was ordered, and runs: nobody is asked.")
+        told = told_of(own)
+        return succeeded(
+            Evidence(
+                outcome=Outcome.DONE,
+                verified=True,
+                before=told,
+                after=told,
+                signal=SIGNAL,
+                seconds=0.0,
+                reason=NO_CHANGE,
+            )
+        )
 
     def _settled(
         self, task: ActiveTask, plan: ReleasePlan, end: UpdateEnd, after: dict[str, Any]

@@ -43,6 +43,7 @@ from release.verification import (
     verify_staged,
 )
 from service.files import sync, write_whole
+from service.install.release import version_order
 from service.opening import opened_folder
 
 METADATA_S: Final = 120.0  # for all metadata together, however slowly it comes
@@ -98,9 +99,9 @@ class Staging:
         self._repository = ReleaseRepository(source.url, downloader, self._coming)
         self._one = asyncio.Lock()
 
-    async def stage(self, order: SelfUpdateParams) -> StagedRelease:
+    async def stage(self, order: SelfUpdateParams) -> StagedRelease | None:
         """Fetch and verify what the order asks for: the newest of the channel, a version, or a file with its
-        signature.
+        signature. `None`: that is the version that runs, as the repository says.
 
         Raises ReleaseRefusedError, PolicyRefusedError, UnreachableError, StorageFullError, BadFirmwareError: nothing
         is staged then but what was before.
@@ -121,13 +122,16 @@ class Staging:
         for each in (self._folder, self._coming, self._staged):
             each.mkdir(mode=0o700, exist_ok=True)
 
-    async def _of_repository(self, order: SelfUpdateParams) -> StagedRelease:
+    async def _of_repository(self, order: SelfUpdateParams) -> StagedRelease | None:
         kept = await asyncio.to_thread(kept_in, self._trust)
         async with _within(self._metadata_s, "the metadata of the releases"):
             trusted = await self._refreshed(kept)
             await asyncio.to_thread(keep_in, self._trust, trusted.files)
             version, target = await self._chosen(trusted, order.target_version)
-        check_fits(version, self._source.installed.platform, self._source.installed)
+        installed = self._source.installed
+        if version_order(version) == version_order(installed.version):
+            return None
+        check_fits(version, installed.platform, installed)
         await asyncio.to_thread(self._check_room, target.length)
         async with _within(self._bundle_s, "the bundle"):
             bundle = await self._repository.file(target)

@@ -75,8 +75,10 @@ class Updates:
         if busy is not None:
             raise BusyError(f"Another update is under way: {busy}. Nothing was asked for.")
 
-    async def stage(self, order: SelfUpdateParams, own: OwnRelease) -> StagedRelease:
-        """What `Staging.stage` raises, a release that is refused as RefusedError whose text begins with the reason."""
+    async def stage(self, order: SelfUpdateParams, own: OwnRelease) -> StagedRelease | None:
+        """What `Staging.stage` gives, and raises, but for a release that is refused: RefusedError, whose text begins
+        with the reason.
+        """
         if self._staging is None:
             self._staging = await asyncio.to_thread(self._opened, own)
         try:

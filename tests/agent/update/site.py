@@ -95,7 +95,15 @@ class Site:
         )
 
     async def stage(self, **order: str) -> StagedRelease:
-        return await self.staging().stage(SelfUpdateParams(**order))
+        found = await self.staging().stage(SelfUpdateParams(**order))
+        assert found is not None, "another version than the one that runs"
+        return found
+
+    async def runs_already(self, **order: str) -> bool:
+        """Whether what is ordered is what runs. Nothing but what is believed of metadata is left behind then."""
+        before = self.staged()
+        found = await self.staging().stage(SelfUpdateParams(**order))
+        return found is None and self.staged() == before
 
     async def refused(self, reason: Refusal, **order: str) -> str:
         """Nothing but what is believed of metadata is left behind."""

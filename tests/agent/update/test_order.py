@@ -17,6 +17,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.config.file import PIN_NAME
+from agent.journal.settlement import NO_CHANGE
 from agent.journal.states import State
 from contract.link import Event
 from release.handover import (
@@ -418,14 +419,24 @@ async def refused(bench: Bench, **params: Any) -> Event:
     return event
 
 
-@pytest.mark.parametrize("params", [{}, {"target_version": "v0.3.0"}, {"target_version": "0.2.9"}])
-async def test_what_is_not_newer_is_refused(bench: Bench, params: dict[str, str]) -> None:
+async def test_what_is_older_is_refused(bench: Bench) -> None:
     bench.site.repository.release(bundle_of(bench.folder / "older", "0.2.9"), "0.2.9", "canary")
     bench.host.release(NEW)
     await bench.start(NEW)
-    event = await refused(bench, **params)
+    event = await refused(bench, target_version="0.2.9")
     assert code(event) == "refused"
     assert message(event).startswith("not_newer: ")
+
+
+@pytest.mark.parametrize("params", [{}, {"target_version": "v0.3.0"}])
+async def test_what_runs_already_is_done_and_nobody_is_asked(
+    bench: Bench, params: dict[str, str]
+) -> None:
+    bench.host.release(NEW)
+    await bench.start(NEW)
+    event = await bench.ended(bench.order(**params))
+    _check_unchanged(bench, event)
+    assert not (bench.state / REQUEST).exists()
 
 
 @pytest.mark.parametrize(
@@ -559,9 +570,16 @@ async def test_the_second_of_two_waits_for_the_first(bench: Bench) -> None:
     assert bench.cloud.end(second) is None
     bench.installer.done(request)
     assert (await bench.ended(task)).state == "succeed"
-    event = await bench.ended(second)
-    assert message(event).startswith("not_newer: ")
+    _check_unchanged(bench, await bench.ended(second))
     assert len(bench.host.taken) == 1
+
+
+def _check_unchanged(bench: Bench, event: Event) -> None:
+    told = {"version": NEW, "release_sha256": bench.host.identity(NEW).sha256}
+    assert event.state == "succeed"
+    evidence = result(event)["evidence"]
+    assert (evidence["before"], evidence["after"]) == (told, told)
+    assert result(event)["reason"] == NO_CHANGE
 
 
 async def test_one_that_root_still_has_to_do_with_keeps_the_next_from_beginning(

@@ -47,6 +47,9 @@ async def test_a_version_may_be_named(site: Site) -> None:
 
 async def test_an_older_or_equal_version_is_not_even_fetched(site: Site) -> None:
     site.installed = INSTALLED._replace(version="0.3.0")
+    assert await site.runs_already()
+    assert await site.runs_already(target_version="0.3.0")
+    site.installed = INSTALLED._replace(version="0.3.1")
     await site.refused(Refusal.NOT_NEWER)
     await site.refused(Refusal.NOT_NEWER, target_version="0.3.0")
     assert bundle_path(site) not in site.asked

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from agent.journal.settlement import NO_CHANGE
 from cloud.context import WAKE_UPS
 from contract.task import TERMINAL, TaskName
 from release.handover import REQUEST, RUNNING, RunningRelease
@@ -137,7 +138,9 @@ async def test_an_order_of_the_cloud_is_proven_by_the_process_that_it_brought(
     assert evidence["before"] == {"version": OLD, "release_sha256": hashes[OLD]}
     assert evidence["after"] == {"version": NEW, "release_sha256": hashes[NEW]}
     second = await managed.ended(await managed.order())
-    assert second["result"]["error"]["message"].startswith("not_newer: ")
+    assert second["status"] == "succeed"
+    assert second["result"]["evidence"]["before"] == evidence["after"]
+    assert second["result"]["reason"] == NO_CHANGE
 
 
 @pytest.mark.parametrize(
