@@ -1,9 +1,10 @@
-"""Programs of the host that a test needs."""
+"""What a test needs of its host: where that is missing it is skipped, and fails where nothing may be skipped."""
 
 from __future__ import annotations
 
 import os
 import shutil
+from typing import NoReturn
 
 import pytest
 
@@ -15,7 +16,11 @@ def require(*commands: str, root: bool = False) -> None:
         missing.append("the right of root")
     if not missing:
         return
-    reason = f"needs {', '.join(missing)}"
+    lacking(f"needs {', '.join(missing)}")
+
+
+def lacking(reason: str) -> NoReturn:
+    """End the test: this host is not what it needs."""
     if os.environ.get("MINER_AGENT_REQUIRE_ALL") == "1":
         pytest.fail(reason)
     pytest.skip(reason)

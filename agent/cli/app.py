@@ -9,26 +9,26 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from typer.core import TyperCommand
 
 from agent.cli.answers import end, fail, run_program
+from agent.cli.given import DEFAULT_CONFIG, ConfigFile, Json, config_of, config_path, usage
+from agent.cli.groups.rig import rig_app
+from agent.cli.groups.subscription import subscription_app
 from contract.ports import PORTS
 from service.given import given_text
 
 if TYPE_CHECKING:
     from agent.cli.commands import Reach
     from agent.cli.survey import Wanted
-    from agent.config.file import Config
     from contract.expected import ExpectedCount
 
-DEFAULT_CONFIG: Final = Path("/etc/miner-agent/config.toml")
 _PARAMS_CAP_BYTES: Final = 128 * 1024  # as much as a system takes on a command line
 app = typer.Typer(
     name="miner-agent",
@@ -39,24 +39,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-rig_app = typer.Typer(
-    help="Enrol rigs of processors and graphics cards.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
 app.add_typer(rig_app, name="rig")
-
-subscription_app = typer.Typer(
-    help="Say which classes of work this site takes.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
 app.add_typer(subscription_app, name="subscription")
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document as the last line.")]
-ConfigFile = Annotated[
-    Path | None, typer.Option("--config", help=f"The configuration file [{DEFAULT_CONFIG}].")
-]
 Ports = dict[str, int | None]  # by name; `None`: as the config says
 User = Annotated[str | None, typer.Option(help="User to log in with.")]
 PasswordFile = Annotated[Path | None, typer.Option(help="The file that holds its password.")]
@@ -146,9 +131,9 @@ def run(
     from agent.cli.waiting import until_enrolled
 
     path = config or DEFAULT_CONFIG
-    used = _config(config, required=True, as_json=as_json)
+    used = config_of(config, required=True, as_json=as_json)
     if wait:
-        waited = until_enrolled(used, lambda: _config(config, required=True, as_json=as_json))
+        waited = until_enrolled(used, lambda: config_of(config, required=True, as_json=as_json))
         if isinstance(waited, tuple):
             end(waited, as_json)
         used = waited
@@ -179,8 +164,8 @@ def enroll(
     from agent.config.file import Config
 
     if state is not None and config is not None:
-        _usage("give --config or --state, not both", as_json)
-    used = Config() if state is not None else _config(config, required=False, as_json=as_json)
+        usage("give --config or --state, not both", as_json)
+    used = Config() if state is not None else config_of(config, required=False, as_json=as_json)
     if state is not None:
         used = used.model_copy(update={"state": used.state.model_copy(update={"dir": state})})
     end(run_enroll(used, cloud, code, ca_file), as_json)
@@ -215,7 +200,7 @@ def scan(
         as_json,
     )
     if not ranges and not reach.config.miners.ranges:
-        _usage("give a range, or a config with [miners] ranges", as_json)
+        usage("give a range, or a config with [miners] ranges", as_json)
     end(run_scan(reach, _ranges(ranges, as_json) if ranges else (), quiet=as_json), as_json)
 
 
@@ -304,7 +289,7 @@ def act(
     from contract.task import TaskName
 
     if csv == params == "-":
-        _usage("--params - and --csv - both take standard input", as_json)
+        usage("--params - and --csv - both take standard input", as_json)
     where = " ".join(targets or ("--csv FILE",))
     given = _task_params(where, task_name, params, as_json)
     reach = _reach(
@@ -345,7 +330,7 @@ def status(config: ConfigFile = None, as_json: Json = False) -> None:
     """
     from agent.cli.status import run_status
 
-    used = _config(config, required=False, as_json=as_json)
+    used = config_of(config, required=False, as_json=as_json)
     end(run_status(used, is_config_named=config is not None), as_json)
 
 
@@ -354,7 +339,7 @@ def health(config: ConfigFile = None, as_json: Json = False) -> None:
     """Tell whether the daemon of this host is up. Exit code 1 where it is not, nor waits to be enrolled."""
     from agent.cli.status import run_health
 
-    used = _config(config, required=False, as_json=as_json)
+    used = config_of(config, required=False, as_json=as_json)
     end(run_health(used, is_config_named=config is not None), as_json)
 
 
@@ -368,185 +353,8 @@ def top(
     """Show the same as status, again and again, until q."""
     from agent.cli.status import run_top
 
-    used = _config(config, required=False, as_json=False)
+    used = config_of(config, required=False, as_json=False)
     end(run_top(used, is_config_named=config is not None, every_s=every), False)
-
-
-@rig_app.command("add")
-def rig_add(
-    name: Annotated[str, typer.Argument(help="What to call it.")],
-    ssh: Annotated[
-        str | None, typer.Option(metavar="USER@HOST[:PORT]", help="Reach it by SSH.")
-    ] = None,
-    local: Annotated[bool, typer.Option("--local", help="This host is the rig.")] = False,
-    key: Annotated[
-        Path | None, typer.Option(help="Our private key for it, without a passphrase.")
-    ] = None,
-    program: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KIND:PORT[:TOKEN_FILE]",
-            help="What mines on it, and the port of its API on the rig's loopback; as often as needed.",
-        ),
-    ] = None,
-    reboot: Annotated[
-        str | None, typer.Option(help="The command that restarts it; it is run without a shell.")
-    ] = None,
-    root: Annotated[
-        str | None, typer.Option(help="Where its /sys and /proc are, if not at /.")
-    ] = None,
-    host_key: Annotated[
-        str | None,
-        typer.Option(help="Its public host key or the SHA256 of it, in place of the question."),
-    ] = None,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Take the key that it shows now, without a question.")
-    ] = False,
-    config: ConfigFile = None,
-    as_json: Json = False,
-) -> None:
-    """Enrol a rig: its host key is shown and pinned, it is read once, and it is written down beside the config."""
-    from agent.cli.rigs import NewRig, run_rig_add
-
-    if (ssh is None) != local:
-        _usage("give one of --ssh USER@HOST and --local", as_json)
-    if as_json and ssh is not None and host_key is None and not yes:
-        _usage("with --json nobody is asked: give --host-key, or --yes", as_json)
-    rig = NewRig(
-        name=name,
-        ssh=ssh,
-        key=key,
-        programs=tuple(program or ()),
-        reboot=reboot,
-        root=root,
-        host_key=host_key,
-    )
-    path = config or DEFAULT_CONFIG
-    used = _config(config, required=True, as_json=as_json)
-
-    def confirm(question: str) -> bool:
-        try:
-            return yes or typer.confirm(question, err=True)
-        except typer.Abort as error:
-            if not isinstance(error.__context__, EOFError):
-                raise  # Ctrl-C
-            _usage("nobody answers here: give --host-key, or --yes", as_json)
-
-    end(run_rig_add(used, path, rig, confirm), as_json)
-
-
-@rig_app.command("list")
-def rig_list(config: ConfigFile = None, as_json: Json = False) -> None:
-    """List the rigs that are enrolled."""
-    from agent.cli.rigs import run_rig_list
-
-    end(run_rig_list(_config(config, required=False, as_json=as_json)), as_json)
-
-
-@rig_app.command("remove")
-def rig_remove(
-    name: Annotated[str, typer.Argument(help="What it is called.")],
-    config: ConfigFile = None,
-    as_json: Json = False,
-) -> None:
-    """Take a rig away that was enrolled by `rig add`."""
-    from agent.cli.rigs import run_rig_remove
-
-    path = config or DEFAULT_CONFIG
-    end(run_rig_remove(_config(config, required=True, as_json=as_json), path, name), as_json)
-
-
-TaskClassText = Annotated[
-    str, typer.Argument(metavar="CLASS", help="Its number, or its work: miner.firmware.update.")
-]
-Price = Annotated[int, typer.Option(help="What one miner touched once costs, a whole number.")]
-MostUnits = Annotated[int, typer.Option("--max", help="How many miners one stack may touch.")]
-Node = Annotated[int | None, typer.Option(help="The node that is meant [every one of this agent].")]
-
-
-@subscription_app.command("list")
-def subscription_list(config: ConfigFile = None, as_json: Json = False) -> None:
-    """List every class of work, and what this site takes it for."""
-    from agent.cli.subscriptions import run_subscription_list
-
-    used = _config(config, required=False, as_json=as_json)
-    end(run_subscription_list(used, is_config_named=config is not None), as_json)
-
-
-@subscription_app.command("subscribe")
-def subscription_subscribe(
-    task: TaskClassText,
-    price: Price,
-    most: MostUnits,
-    node: Node = None,
-    config: ConfigFile = None,
-    as_json: Json = False,
-) -> None:
-    """Take work of a class from now on."""
-    terms = {"price_per_compute_unit": price, "max_num_compute_units": most}
-    _subscription_call("/task_subscribe", task, node, terms, config, as_json)
-
-
-@subscription_app.command("update")
-def subscription_update(
-    task: TaskClassText,
-    price: Price,
-    most: MostUnits,
-    node: Node = None,
-    config: ConfigFile = None,
-    as_json: Json = False,
-) -> None:
-    """Take it at another price, or with another maximum; what is dispatched already stays as it is."""
-    terms = {"price_per_compute_unit": price, "max_num_compute_units": most}
-    _subscription_call("/task_update_subscription", task, node, terms, config, as_json)
-
-
-@subscription_app.command("unsubscribe")
-def subscription_unsubscribe(
-    task: TaskClassText,
-    node: Node = None,
-    config: ConfigFile = None,
-    as_json: Json = False,
-) -> None:
-    """Take no new work of a class, until it is subscribed to again; what is dispatched already goes on."""
-    _subscription_call("/task_unsubscribe", task, node, {}, config, as_json)
-
-
-@subscription_app.command("register")
-def subscription_register(
-    new_key: Annotated[
-        bool,
-        typer.Option("--new-key", help="With a key of its own, where a copy of the disk used it."),
-    ] = False,
-    config: ConfigFile = None,
-    as_json: Json = False,
-) -> None:
-    """Make this agent a node, which may subscribe."""
-    from agent.cli.subscriptions import run_subscription_register
-
-    used = _config(config, required=False, as_json=as_json)
-    end(
-        run_subscription_register(used, new_key=new_key, is_config_named=config is not None),
-        as_json,
-    )
-
-
-def _subscription_call(
-    path: str,
-    task: str,
-    node: int | None,
-    body: dict[str, Any],
-    config: Path | None,
-    as_json: bool,
-) -> NoReturn:
-    from agent.cli.subscriptions import run_subscription_call
-
-    named = body if node is None else body | {"node_small_id": node}
-    used = _config(config, required=False, as_json=as_json)
-    end(
-        run_subscription_call(used, path, task, named, is_config_named=config is not None),
-        as_json,
-    )
 
 
 @app.command()
@@ -568,8 +376,8 @@ def doctor(
     try:
         who = None if user is None else find_user(user)
     except ValueError as error:
-        _usage(f"--user: {error}", as_json)
-    end(run_doctor(_config_path(config) or DEFAULT_CONFIG, who), as_json)
+        usage(f"--user: {error}", as_json)
+    end(run_doctor(config_path(config) or DEFAULT_CONFIG, who), as_json)
 
 
 @app.command("self-test")
@@ -589,7 +397,7 @@ def self_test(
     from agent.cli.selftest import run_self_test
 
     code, document, text = run_self_test(config)
-    # whoever starts it for its document may have led both streams to one file
+    # the process that starts it for its document may have led both streams to one file
     end((code, document, "" if as_json else text), as_json)
 
 
@@ -666,10 +474,6 @@ def main() -> None:
     run_program(app)
 
 
-def _usage(message: str, as_json: bool) -> NoReturn:
-    fail(f"usage: {message}", as_json, 2)
-
-
 def _task_params(host: str, task_name: str, text: str, as_json: bool) -> dict[str, Any]:
     """The parameters of a task that an agent carries out at one miner; whatever else ends the command."""
     from agent.cli.render import result_text
@@ -682,7 +486,7 @@ def _task_params(host: str, task_name: str, text: str, as_json: bool) -> dict[st
     try:
         name = TaskName(task_name)
     except ValueError:
-        _usage(unknown_name(task_name), as_json)
+        usage(unknown_name(task_name), as_json)
     action = ACTIONS.get(name)
     if isinstance(action, UnsupportedAction):
         result = failed(UnsupportedError(action.instead))
@@ -690,22 +494,22 @@ def _task_params(host: str, task_name: str, text: str, as_json: bool) -> dict[st
         end((1, document | {"error": result["error"]}, result_text(name, host, result)), as_json)
     elsewhere = not_by_hand(name)
     if elsewhere is not None:
-        _usage(elsewhere, as_json)
+        usage(elsewhere, as_json)
     try:
         given: Any = json.loads(given_text(text, _PARAMS_CAP_BYTES))
     except OSError as error:
-        _usage(f"--params {text}: {(error.strerror or str(error)).lower()}", as_json)
+        usage(f"--params {text}: {(error.strerror or str(error)).lower()}", as_json)
     except UnicodeDecodeError:
-        _usage(f"--params {text}: it is not text in UTF-8", as_json)
+        usage(f"--params {text}: it is not text in UTF-8", as_json)
     except (ValueError, RecursionError) as error:
         meant = f"; did you mean @{text}?" if _is_file(text) else ""
-        _usage(f"--params is not JSON: {error}{meant}\n{how_to_ask(name, host)}", as_json)
+        usage(f"--params is not JSON: {error}{meant}\n{how_to_ask(name, host)}", as_json)
     if not isinstance(given, dict):
-        _usage(f"--params: a JSON object is needed\n{how_to_ask(name, host)}", as_json)
+        usage(f"--params: a JSON object is needed\n{how_to_ask(name, host)}", as_json)
     try:
         parse_params(name, given)
     except ValueError as error:
-        _usage(f"--params: {error}\n{how_to_ask(name, host)}", as_json)
+        usage(f"--params: {error}\n{how_to_ask(name, host)}", as_json)
     return given
 
 
@@ -722,7 +526,7 @@ def _address(host: str, as_json: bool) -> str:
     try:
         return one_address(host)
     except ValueError as error:
-        _usage(str(error), as_json)
+        usage(str(error), as_json)
 
 
 def _wanted(targets: list[str] | None, csv: str | None, reach: Reach, as_json: bool) -> Wanted:
@@ -732,13 +536,13 @@ def _wanted(targets: list[str] | None, csv: str | None, reach: Reach, as_json: b
     from agent.miners.known import known_miners
 
     if not targets and csv is None:
-        _usage("give the miner that is meant, a range, or --csv FILE", as_json)
+        usage("give the miner that is meant, a range, or --csv FILE", as_json)
     ranges = _ranges(targets, as_json) if targets else ()
     try:
         known = {} if csv is None else known_miners(reach.config.state.dir / "inventory.db")
         return Wanted.of(ranges, None if csv is None else read_sheet(csv, known))
     except ValueError as error:
-        _usage(str(error), as_json)
+        usage(str(error), as_json)
 
 
 def _expected(text: str | None, as_json: bool) -> ExpectedCount | None:
@@ -747,7 +551,7 @@ def _expected(text: str | None, as_json: bool) -> ExpectedCount | None:
     try:
         return None if text is None else ExpectedCount.parse(text)
     except ValueError as error:
-        _usage(f"--expect: {error}", as_json)
+        usage(f"--expect: {error}", as_json)
 
 
 def _ranges(texts: list[str], as_json: bool) -> tuple[str, ...]:
@@ -756,24 +560,7 @@ def _ranges(texts: list[str], as_json: bool) -> tuple[str, ...]:
     try:
         return ranges_in(texts)
     except ValueError as error:
-        _usage(str(error), as_json)
-
-
-def _config_path(given: Path | None) -> Path | None:
-    return given or (DEFAULT_CONFIG if os.access(DEFAULT_CONFIG, os.R_OK) else None)
-
-
-def _config(given: Path | None, *, required: bool, as_json: bool) -> Config:
-    from agent.config.file import Config, ConfigError, load
-
-    path = _config_path(given)
-    if path is None and not required:
-        return Config()
-    try:
-        return load(path or DEFAULT_CONFIG)
-    except ConfigError as error:
-        elsewhere = "; or give --config FILE" if path is None else ""
-        fail(f"{error}{elsewhere}", as_json, 2)
+        usage(str(error), as_json)
 
 
 def _reach(
@@ -788,9 +575,9 @@ def _reach(
     from agent.cli.commands import Reach
 
     if (user is None) != (password_file is None):
-        _usage("--user and --password-file go together", as_json)
+        usage("--user and --password-file go together", as_json)
     return Reach.make(
-        _config(config, required=False, as_json=as_json),
+        config_of(config, required=False, as_json=as_json),
         ports=ports,
         user=user,
         password_file=password_file,

@@ -1,4 +1,4 @@
-"""`miner-agent self-test`: would this release run here? In words, and as one document for whoever starts it."""
+"""`miner-agent self-test`: would this release run here? In words, and as one document for programs."""
 
 from __future__ import annotations
 

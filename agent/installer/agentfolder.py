@@ -1,4 +1,4 @@
-"""The agent's folder of state, as root reads it: everything in it may be a trap of whoever took the agent over.
+"""The agent's folder of state, as root reads it: everything in it may be a trap of an agent that was taken over.
 
 No link is followed below that folder, nothing but plain files is read, no file that has a second name, and of each no
 more bytes than it may have.

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import typer
 
-from agent.cli.app import _config, _task_params
+from agent.cli.app import _task_params
 from agent.cli.commands import Reach
+from agent.cli.given import config_of
 from agent.config.file import parse
 from agent.tasks.actions import ACTIONS, UnsupportedAction
 from contract.task import SPECS, TaskName, parse_params
@@ -180,9 +181,9 @@ async def test_the_daemon_without_a_config_says_how_to_get_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     nowhere = tmp_path / "config.toml"
-    monkeypatch.setattr("agent.cli.app.DEFAULT_CONFIG", nowhere)
+    monkeypatch.setattr("agent.cli.given.DEFAULT_CONFIG", nowhere)
     with pytest.raises(typer.Exit) as ended:
-        _config(None, required=True, as_json=False)
+        config_of(None, required=True, as_json=False)
     assert ended.value.exit_code == 2
     words = "is missing: copy config.example.toml there and set what differs; or give --config FILE"
     assert capsys.readouterr().err == f"{nowhere} {words}\n"

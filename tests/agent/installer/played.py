@@ -55,6 +55,10 @@ class PlayedSystemd:
         self._places = places
         self._state = state
         self.before: Callable[[str, Path], None] = lambda _what, _path: None
+        # What a test has go wrong: an answer that does not come, what is true, what a process says.
+        self.on_ask: Callable[[tuple[str, ...]], None] = lambda _words: None
+        self.on_change: Callable[[dict[str, Any]], None] = lambda _facts: None
+        self.on_said: Callable[[dict[str, Any]], None] = lambda _facts: None
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -88,6 +92,7 @@ class PlayedSystemd:
         self._put(facts)
 
     def ask(self, command: str, *args: str) -> str:
+        self.on_ask((command, *args))
         match (command, *args):
             case ("systemctl", "show", "miner-agent.service", _):
                 return self._shown(self.facts)
@@ -137,6 +142,7 @@ class PlayedSystemd:
 
     def _put(self, facts: dict[str, Any]) -> None:
         """And what the process of the agent says of itself by now."""
+        self.on_change(facts)
         self._file.write_text(json.dumps(facts))
         runs = facts["state"] == "runs" and self._died_at(facts) is None
         if runs and self._has(facts, "ready_s"):
@@ -146,6 +152,7 @@ class PlayedSystemd:
                 "linked": self._has(facts, "linked_s"), "journal_turned": self._has(facts, "turned_s"), "at": "now",
             }  # fmt: skip
             (self._state / RUNNING).write_text(json.dumps(said))
+        self.on_said(facts)
 
     @staticmethod
     def _has(facts: dict[str, Any], what: str) -> bool:

@@ -21,7 +21,7 @@ from service.disk import DISK
 from service.install.host import HostCommandError
 from service.install.release import flip
 from tests.agent.installer.disks import UnsyncedDisk
-from tests.agent.installer.played import PlayedSystemd, sha256_of
+from tests.agent.installer.played import sha256_of
 from tests.agent.installer.trial import LIMITS, NEW, OLD, TASK, Trial
 from tests.release.repository import PLATFORM
 from tests.service.install.test_wheels import AMD64, ARM64, a_library
@@ -357,41 +357,35 @@ def test_a_release_that_is_taken_away_before_it_runs_is_gone_back_from(tmp_path:
 )  # fmt: skip
 def test_what_another_process_says_does_not_count(tmp_path: Path, change: dict[str, Any]) -> None:
     trial = Trial.made(tmp_path, ready_s=2)
-    put = trial.system._put
 
     def lies(facts: dict[str, Any]) -> None:
-        put(facts)
         path = trial.state / RUNNING
         if path.exists() and facts["version"] == NEW:
             path.write_text(json.dumps(json.loads(path.read_text()) | change))
 
-    trial.system._put = lies  # type: ignore[method-assign]
+    trial.system.on_said = lies
     ended(trial, "not_done", "not_ready")
 
 
 def test_a_systemd_that_does_not_answer_for_a_while_is_asked_again(tmp_path: Path) -> None:
     trial = Trial.made(tmp_path)
-    asked = trial.system.ask
 
-    def busy(command: str, *args: str) -> str:
-        if args[0] == "show" and 31 < trial.clock.mono() < 34:
+    def busy(words: tuple[str, ...]) -> None:
+        if words[1] == "show" and 31 < trial.clock.mono() < 34:
             raise HostCommandError("Connection timed out")
-        return asked(command, *args)
 
-    trial.system.ask = busy  # type: ignore[method-assign]
+    trial.system.on_ask = busy
     ended(trial, "done", "")
 
 
 def test_an_old_release_that_is_not_ready_in_time_is_named_so(tmp_path: Path) -> None:
     trial = Trial.made(tmp_path, dies_s=1, ready_s=None)
-    put = PlayedSystemd._put
 
     def slow(facts: dict[str, Any]) -> None:
         if facts["version"] == OLD and NEW in facts["asked"]:
             facts["does"]["ready_s"] = None
-        put(trial.system, facts)
 
-    trial.system._put = slow  # type: ignore[method-assign]
+    trial.system.on_change = slow
     assert ended(trial, "not_done", "crash_loop").endswith(
         "0.2.0 was started, and is not ready yet"
     )

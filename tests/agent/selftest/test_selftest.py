@@ -29,6 +29,7 @@ from tests.agent.commands import miner_agent
 from tests.agent.host.test_state_of_another import AGENT, needs_root, site
 from tests.agent.journals import accept, hold_back, opened, outbox, record
 from tests.agent.selftest.stage import BATCHES, content, lived_in, said
+from tests.tools import lacking
 
 pytestmark = pytest.mark.real_time
 __all__ = ["open_driver", "site"]  # loaded as root, and a fixture
@@ -191,7 +192,7 @@ async def test_a_file_that_the_user_of_the_agent_cannot_read_fails_it(site: Path
 async def test_root_leaves_nothing_of_its_own_to_the_user_of_the_agent(site: Path) -> None:
     with acting_as(AGENT):
         if not is_accessible(Path(hostuser.__file__), os.R_OK):
-            pytest.skip("the user of the agent has to be able to read this checkout")
+            lacking("the user of the agent has to be able to read this checkout")
     (site / "state").rmdir()
     config = await lived_in(site)
     for each in (site / "state", *(site / "state").iterdir()):
@@ -254,7 +255,7 @@ def test_a_full_disk_fails_it_before_anything_is_copied(tmp_path: Path) -> None:
 
 def test_a_process_of_a_release_knows_by_itself_what_it_may_do(tmp_path: Path) -> None:
     if any(each.is_relative_to(OPT) for each in (Path(sys.base_prefix), Path(sys.prefix), ROOT)):
-        pytest.skip("needs /opt for itself")
+        lacking("needs /opt for itself")
     seen = play("in_a_release", OPT, tmp_path)
     assert [each["code"] for each in seen] == [0, 1]
     unproven, proven = (
@@ -280,7 +281,7 @@ def play(scene: str, disk: Path, folder: Path) -> Any:
         text=True,
         timeout=60,
     )
-    if "unshare:" in ended.stderr and os.environ.get("MINER_AGENT_REQUIRE_ALL") != "1":
-        pytest.skip("needs user namespaces")
+    if "unshare:" in ended.stderr:
+        lacking("needs user namespaces")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return msgspec.json.decode(ended.stdout.splitlines()[-1])

@@ -35,6 +35,7 @@ from tests.agent.link.test_client import served
 from tests.agent.update.host import NEW, OLD
 from tests.agent.update.order import Bench, bench_in
 from tests.release.repository import bundle_of, sha256
+from tests.tools import require
 from tests.waiting import until
 
 
@@ -687,8 +688,7 @@ async def test_odd_outcomes_are_not_used_and_that_is_said(bench: Bench, what: st
         case _:
             path.write_bytes(data)
     if what == "other owner":
-        if os.geteuid() != 0:
-            pytest.skip("only root gives files away")
+        require(root=True)
         os.chown(path, 65534, 65534)
     if what == "writable":
         path.chmod(0o666)
