@@ -53,7 +53,7 @@ SOCKET_CALLS = {
     "sock_connect",
 }  # fmt: skip
 MAY_OPEN_SOCKETS = (
-    "drivers/wire.py", "drivers/rig/reach/inflow.py", "drivers/rig/reach/local.py",
+    "drivers/wire.py", "drivers/doors.py", "drivers/rig/reach/inflow.py", "drivers/rig/reach/local.py",
     "drivers/rig/reach/login.py", "drivers/rig/reach/sessions.py", "drivers/rig/reach/ssh.py",
     "agent/link/exchange.py", "agent/scan/scanner.py", "agent/firmware/download.py", "agent/local/socket.py",
     "agent/subscriptions/http.py", "agent/subscriptions/sui/graphql.py",
