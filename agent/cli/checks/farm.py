@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Final
 
 from agent.cli.checks.findings import OK, PROBLEM, WARNING, Finding, named
-from agent.cli.render import counted
 from agent.cli.rigs import doubts
 from agent.config.file import Config, ConfigError
 from agent.miners.credentials import CredentialBook, from_config
@@ -28,7 +27,9 @@ from contract.errors import (
 )
 from contract.link import Settings
 from contract.miner import Make
+from contract.texts import counted
 from drivers.base import Depth, Driver
+from drivers.stranger import Stranger
 
 _SAMPLES: Final = 3
 _READ_WITHOUT_LOGIN: Final = (Make.WHATSMINER,)  # only changes need its password
@@ -36,9 +37,10 @@ _READ_WITHOUT_LOGIN: Final = (Make.WHATSMINER,)  # only changes need its passwor
 
 def ranges_check(config: Config, settings: Settings | None) -> Iterator[Finding]:
     """Whether a scan takes what it is to look through, from the config and from the cloud (as far as it was asked)."""
-    territory, most = Territory(config.miners), config.scan.max_addresses
-    wished = () if settings is None else settings.ranges
-    if config.miners.ranges:
+    named = tuple(each.range for each in config.ranges)
+    territory, most = Territory(config.miners, named=named), config.scan.max_addresses
+    wished = () if settings is None else _of_the_cloud(settings)
+    if territory.ranges:
         try:
             spans = territory.select((), max_addresses=most)
         except BadParamsError as error:
@@ -52,6 +54,10 @@ def ranges_check(config: Config, settings: Settings | None) -> Iterator[Finding]
             territory.select([text], max_addresses=most)
         except BadParamsError as error:
             yield Finding(WARNING, "ranges", f"{text[:80]} of the cloud is not scanned: {error}")
+
+
+def _of_the_cloud(settings: Settings) -> tuple[str, ...]:
+    return (*settings.ranges, *(each.range for each in settings.named))
 
 
 async def sink_check(sink: SinkEntry, config: Config) -> list[Finding]:
@@ -76,7 +82,7 @@ async def _rig(site: Site, ip: str) -> list[Finding]:
     subject = f"rig {site.rigs.at(ip).name}"
     try:
         driver, _ = await site.fleet.look_at(ip)
-        assert driver is not None  # of an enrolled rig there is one
+        assert not isinstance(driver, Stranger)  # of an enrolled rig there is a driver
         reading = await driver.read(Depth.FULL)
     except MinerError as error:
         is_away = isinstance(error, UnreachableError)
@@ -119,15 +125,13 @@ async def miners_check(config: Config, clock: Clock) -> list[Finding]:
     for ip in refused[:1] + random.sample(others, min(_SAMPLES, len(others))):
         try:
             driver, _ = await site.fleet.look_at(ip)
-            if driver is None:
+            if isinstance(driver, Stranger):
                 findings.append(Finding(WARNING, ip, "what answers there is no known miner"))
                 continue
             await driver.read(Depth.FULL)
         except MinerError as error:
-            driver = site.fleet.at(ip)
-            findings.append(
-                Finding(WARNING, ip, f"{error.code}: {error}{_advice(error, ip, driver, book)}")
-            )
+            advice = _advice(error, ip, site.fleet.at(ip), book)
+            findings.append(Finding(WARNING, ip, f"{error.code}: {error}{advice}"))
             continue
         identity = driver.identity
         text = f"{identity.make} {identity.model or ''} reads well"
@@ -140,7 +144,7 @@ async def miners_check(config: Config, clock: Clock) -> list[Finding]:
 
 
 def _first_scan(config: Config) -> str:
-    if not config.miners.ranges:
+    if not config.scanned:
         return "set ranges in [miners], or have the cloud order a scan"
     if not config.scan.at_start:
         return "have the cloud order a scan, or set at_start in [scan]"
