@@ -178,7 +178,7 @@ async def test_a_cancelled_scan_leaves_nothing_behind() -> None:
             site.scan_ports,
             VirtualClock(),
         )
-        scan = asyncio.create_task(slow.scan((f"{net}.0/24",)))
+        scan = asyncio.create_task(slow.scan((f"{net}.0/24",), manner="low"))
         await until(lambda: len(site.fleet) == 1)
         began = CLOCK.mono()
         scan.cancel()
