@@ -34,7 +34,7 @@ OTHERS_MOST: Final = 10_000  # rows of addresses where no miner is
 _TELL_S: Final = 0.25
 _SLOW_S: Final = 1.5  # a miner has said who it is by then
 _SLOW_SHARE: Final = 8  # so many times the usual number, at most, are waited for
-_KEEP_S: Final = 5.0
+_KEEP_S: Final = 2.0  # as much as a crash may cost
 _CUT: Final = Saying(AddressVerdict.NOT_ASKED, note="the scan ended before")
 
 
@@ -299,7 +299,7 @@ class ScanRun:
         rows, self._fresh = tuple(self._fresh), []
         await self._progress(
             ScanProgress(
-                done=self._verdicts.done,
+                done=self._verdicts.done + self._verdicts.halfway // 2,
                 total=len(self._verdicts),
                 found=len(self._miners),
                 rows=rows,
