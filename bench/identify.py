@@ -61,7 +61,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
 
 
-class Host(msgspec.Struct, frozen=True, kw_only=True):
+class BenchHost(msgspec.Struct, frozen=True, kw_only=True):
     """One miner of the farm."""
 
     ip: str
@@ -81,13 +81,13 @@ async def run() -> None:
         simulator = Part(Path(folder), "simulator", program, announces=True)
         try:
             ready = await simulator.start()
-            hosts = [Host(ip=each["ip"], make=each["make"]) for each in ready["miners"]]
+            hosts = [BenchHost(ip=each["ip"], make=each["make"]) for each in ready["miners"]]
             await asyncio.to_thread(_compare, hosts, Path(folder))
         finally:
             await simulator.end()
 
 
-def _compare(hosts: list[Host], folder: Path) -> None:
+def _compare(hosts: list[BenchHost], folder: Path) -> None:
     file = folder / "hosts.json"
     file.write_bytes(msgspec.json.encode(hosts))
     told: dict[str, list[Told]] = {name: [] for name in WAYS}
@@ -127,17 +127,17 @@ def _ratio(one: list[Told], other: list[Told]) -> float:
 # --- the contestants, each in a process of its own -------------------------------------------------
 
 
-async def _alone(host: Host) -> str | None:
+async def _alone(host: BenchHost) -> str | None:
     """Ours, with nothing known of the address."""
     return await _ours(host, None)
 
 
-async def _after_a_sweep(host: Host) -> str | None:
+async def _after_a_sweep(host: BenchHost) -> str | None:
     """Ours, with the ports known and the connection that a sweep leaves. What the sweep costs is not counted."""
     return await _ours(host, _SWEPT.pop(host.ip, None) or _swept(host.ip))
 
 
-async def _ours(host: Host, doors: Doors | None) -> str | None:
+async def _ours(host: BenchHost, doors: Doors | None) -> str | None:
     found = await recognise(
         Endpoint(host=host.ip),
         clock=CLOCK,
@@ -171,14 +171,14 @@ def _swept(ip: str) -> Doors:
     return doors
 
 
-async def _pyasic(host: Host) -> str | None:
+async def _pyasic(host: BenchHost) -> str | None:
     import pyasic
 
     miner: Any = await pyasic.get_miner(host.ip)
     return None if miner is None else str(miner.make).lower()
 
 
-async def _bare_wire(host: Host) -> str | None:
+async def _bare_wire(host: BenchHost) -> str | None:
     """The fewest exchanges that tell make, model and MAC to one who knows beforehand what is there."""
     wire = Wire(Endpoint(host=host.ip), CLOCK, TIMING)
     web = HttpClient(wire)
@@ -208,7 +208,7 @@ async def _bare_wire(host: Host) -> str | None:
     return host.make
 
 
-WAYS: Final[dict[str, Callable[[Host], Awaitable[str | None]]]] = {
+WAYS: Final[dict[str, Callable[[BenchHost], Awaitable[str | None]]]] = {
     "alone": _alone,
     "after_a_sweep": _after_a_sweep,
     "pyasic": _pyasic,
@@ -217,13 +217,15 @@ WAYS: Final[dict[str, Callable[[Host], Awaitable[str | None]]]] = {
 }
 
 
-async def _measured(way: Callable[[Host], Awaitable[str | None]], hosts: list[Host]) -> Told:
+async def _measured(
+    way: Callable[[BenchHost], Awaitable[str | None]], hosts: list[BenchHost]
+) -> Told:
     for host in {each.make: each for each in hosts}.values():
         await way(host)  # what is imported and learned at the first of each is not of every one
     gate, took_s = asyncio.Semaphore(AT_ONCE), []
-    found: list[tuple[Host, str | None]] = []
+    found: list[tuple[BenchHost, str | None]] = []
 
-    async def one(host: Host) -> None:
+    async def one(host: BenchHost) -> None:
         async with gate:
             begun = time.perf_counter()
             found.append((host, await way(host)))
@@ -248,7 +250,7 @@ async def _measured(way: Callable[[Host], Awaitable[str | None]], hosts: list[Ho
     )
 
 
-def _is_right(host: Host, make: str) -> bool:
+def _is_right(host: BenchHost, make: str) -> bool:
     return make in {host.make, {"antminer": "bitmain", "whatsminer": "microbt"}.get(host.make)}
 
 
@@ -267,8 +269,10 @@ def main() -> None:
     parser.add_argument("name", choices=list(WAYS))
     parser.add_argument("hosts", type=Path)
     args = parser.parse_args()
-    hosts = msgspec.json.decode(args.hosts.read_bytes(), type=list[Host])
-    loop = None if args.name == "pyasic" else uvloop.new_event_loop  # pyasic as it comes, and faster
+    hosts = msgspec.json.decode(args.hosts.read_bytes(), type=list[BenchHost])
+    loop = (
+        None if args.name == "pyasic" else uvloop.new_event_loop
+    )  # pyasic as it comes, and faster
     with asyncio.Runner(loop_factory=loop) as runner:
         told = runner.run(_measured(WAYS[args.name], hosts))
     print(msgspec.json.encode(told).decode())
