@@ -84,9 +84,9 @@ class Link(asyncio.Protocol, Generic[T]):
         return self._got_bytes == 0 and not self._asked
 
     @property
-    def has_read(self) -> bool:
-        """Whether anything came since it was last asked."""
-        return self._got_bytes > 0
+    def was_dead(self) -> bool:
+        """Whether a connection that was there before the question went without a byte: then it was gone by then."""
+        return not self.is_new and self.is_lost and not self._got_bytes
 
     @property
     def stays(self) -> bool:

@@ -234,14 +234,14 @@ class Wire:
         try:
             link.write(request)
             reply = await link.reply
-            if not link.is_new and link.is_lost and not link.has_read:
+            if link.was_dead:
                 raise _LostError("it hung up before")  # an empty answer, for some decoders
             is_whole = True
             return reply
         except _LostError:
             raise
         except MinerError as error:
-            if not link.is_new and link.is_lost and not link.has_read:
+            if link.was_dead:
                 raise _LostError("it hung up before") from None
             raise _at(error, self.endpoint.host, port) from None
         finally:
