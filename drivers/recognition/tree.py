@@ -111,9 +111,10 @@ class Recognition:
         if said is None:
             if port in self._away or len(self._hung) >= HANGS_CAP:
                 return
-            found = await self._told(
-                port, ask_epic(rpc), of_api=True
-            )  # it waits for the rest of such a request
+            # an HTTP server waits for the rest of such a request
+            found = await self._told(port, ask_epic(rpc), of_api=True)
+        elif names_other_maker(said):
+            return
         elif names_itself(said):
             await self._ask_whatsminer()
             return
@@ -128,7 +129,7 @@ class Recognition:
             self._claims[Make.ANTMINER] = driver
             if driver.identity.firmware is not found.firmware:
                 self._is_doubtful = True  # its web side is not the one of what its API says
-        elif said is not None and not said.startswith(b"HTTP/") and not names_other_maker(said):
+        elif said is not None and not said.startswith(b"HTTP/"):
             await self._ask_whatsminer()
 
     async def _ask_whatsminer(self) -> None:

@@ -2935,8 +2935,8 @@ def _recognition() -> Iterator[Guard]:
     yield Guard(
         "a miner of others is not asked on",
         tree,
-        " and not names_other_maker(said)",
-        "",
+        "elif names_other_maker(said):",
+        "elif False:",
         f"{test}a_miner_of_graphics_cards_is_asked_its_version_and_no_more",
     )
     yield Guard(
