@@ -50,11 +50,12 @@ class TableLevel(msgspec.Struct, frozen=True):
 
 
 class Neighbours(msgspec.Struct, frozen=True):
-    """The entries of this namespace, by address as a number. `spare`: how many of them take nobody's place, since the
+    """The entries of this namespace, by address as a number. `held` of them take a place; `spare` do not, since the
     kernel gives them up on demand or does not count them.
     """
 
     standing: dict[int, NeighbourState]
+    held: int
     spare: int
 
 
@@ -94,11 +95,13 @@ class NeighbourTable:
     def neighbours(self) -> Neighbours:
         """All entries. Takes some 2 us for each."""
         standing: dict[int, NeighbourState] = {}
-        spare = 0
+        held = spare = 0
         for body in self._entries():
             _, _, _, _, state, flags, _ = _NEIGHBOUR.unpack_from(body)
             if state & (_FAILED | _NOARP | _PERMANENT) or flags & _LEARNED_ELSEWHERE:
                 spare += 1
+            else:
+                held += 1
             kind, _, address = _DESTINATION.unpack_from(body, _NEIGHBOUR.size)
             if kind != _DESTINATION.size:
                 continue
@@ -111,7 +114,7 @@ class NeighbourTable:
                 standing[number] = (
                     NeighbourState.NOBODY if state & _FAILED else NeighbourState.ASKED
                 )
-        return Neighbours(standing, spare)
+        return Neighbours(standing, held, spare)
 
     def macs(self) -> dict[str, str]:
         """Hardware addresses (`02:11:22:33:44:55`) by address, of those neighbours that are known."""
