@@ -242,6 +242,7 @@ async def _measured(
         some = hosts[at : at + AT_ONCE]
         if way is _after_a_sweep:
             _SWEPT.update((host.ip, _swept(host.ip)) for host in some)
+            opens += len(some)  # the sweep's connection is one of those that it takes
         opens, cpu_s = opens - _active_opens(), cpu_s - time.process_time()
         await asyncio.gather(*map(one, some))
         opens, cpu_s = opens + _active_opens(), cpu_s + time.process_time()
