@@ -7,7 +7,6 @@ stock is only what shows no mark of another anywhere.
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -29,7 +28,8 @@ from drivers.antminer.protocol.replies import AntminerReply, decode_reply
 from drivers.antminer.protocol.rpc import AntminerRpc, request_for
 from drivers.antminer.reading.figures import text_of
 from drivers.base import Who
-from drivers.wire import TooLongError
+from drivers.link import TooLongError
+from drivers.protocol.cgminer import FirstWordDecoder
 
 _OTHER_MAKERS: Final = (
     "iceriver", "avalon", "goldshell", "innosilicon", "elphapex", "hammer", "teamredminer",
@@ -48,6 +48,7 @@ MARKS: Final[tuple[tuple[tuple[str, ...], Firmware | None], ...]] = (
     (("kaonsu", "marafw"), Firmware.MARATHON),
     (_OTHER_MAKERS, None),
 )
+_ANY_MARK: Final = re.compile("|".join(re.escape(mark) for marks, _ in MARKS for mark in marks))
 _DATE: Final = re.compile(r"(mon|tue|wed|thu|fri|sat|sun)\b|\d{4}-|\d{12}", re.IGNORECASE)
 _SERIAL_KEYS: Final = ("serinum", "serial_no")  # S21; S19 and S21 XP of 2025
 _NO_SERIAL: Final = frozenset({"unknown", "unknow"})
@@ -78,9 +79,10 @@ class AntminerFindings(msgspec.Struct, frozen=True, kw_only=True):
 def classify(text: str) -> Firmware | None:
     """Whose firmware speaks, by its text; `None` when it is no AntMiner hardware for all we can tell."""
     text = text.lower()
-    for marks, firmware in MARKS:
-        if any(mark in text for mark in marks):
-            return firmware
+    if _ANY_MARK.search(text) is not None:
+        for marks, firmware in MARKS:
+            if any(mark in text for mark in marks):
+                return firmware
     return Firmware.STOCK if "antminer" in text else None
 
 
@@ -140,7 +142,7 @@ async def ask_who(rpc: AntminerRpc) -> AntminerFindings | None:
 
 async def ask_version(rpc: AntminerRpc) -> bytes:
     """What answers `version`, whatever it is: the first question at a port that several makes have."""
-    return await rpc.raw(request_for("version"))
+    return await rpc.raw(request_for("version"), FirstWordDecoder())
 
 
 async def hear(rpc: AntminerRpc, said: bytes) -> AntminerFindings | None:
@@ -270,7 +272,7 @@ def _text_of_reply(reply: AntminerReply) -> str | None:
     verdict = reply.verdict
     said = [verdict.msg, verdict.description] if verdict else []
     head = _head(reply)
-    return "\n".join([*filter(None, said), json.dumps(head, default=str) if head else ""])
+    return "\n".join([*filter(None, said), msgspec.json.encode(head).decode() if head else ""])
 
 
 def _own_version(heads: list[dict[str, Any]]) -> str | None:
