@@ -10,7 +10,7 @@ from typing import Final
 from agent.scan.neighbours import Neighbours, NeighbourState, NeighbourTable, TableLevel
 from contract.clock import Clock
 
-_RESERVE: Final = 128  # places that are left to all else on this host
+RESERVE: Final = 128  # places that are left to all else on this host
 _LEAST: Final = (
     32  # unresolved addresses at once, however full the table is: it makes room only when asked to
 )
@@ -86,7 +86,7 @@ class Cable:
         placed = len(self._waiting)
         verdicts = self._verdicts(seen)
         own = sum(each is _Seen.ASKED for each in self._waiting.values())
-        places = level.threshold - _RESERVE + own
+        places = level.threshold - RESERVE + own
         self._capacity = places - (level.entries - seen.spare)
         self._adapt(level, places - seen.held, began)
         placed -= sum(verdict is CableFinding.MISSING for _, verdict in verdicts)

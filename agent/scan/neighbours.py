@@ -6,6 +6,7 @@ what is sent to a new neighbour without an error, so that silence means nothing 
 
 from __future__ import annotations
 
+import errno
 import struct
 from enum import IntEnum
 from ipaddress import IPv4Address
@@ -84,6 +85,8 @@ class NeighbourTable:
         found: dict[int, bytes] = {}
         for body in self._netlink.dump(_GET_TABLES, struct.pack("=Bxxx", IPV4)):
             found = found or attributes(body, 4)  # then come the settings of each interface
+        if not found.keys() >= {_THRESHOLD, _CONFIG, _STATS}:
+            raise OSError(errno.ENODATA, "this kernel does not say how full its neighbour table is")
         stats = _TABLE_STATS.unpack_from(found[_STATS])
         return TableLevel(
             entries=_TABLE_CONFIG.unpack_from(found[_CONFIG])[2],

@@ -12,7 +12,10 @@ import socket
 import sys
 from collections.abc import Sequence
 
+import msgspec
+
 from agent.config.miners import ScanSection
+from agent.scan.crowding import crowding
 from agent.scan.neighbours import NeighbourTable
 from agent.scan.routes import spans_by_route
 from agent.scan.sweep import Sweep
@@ -71,7 +74,8 @@ def sweep(manner: Manner, ports: tuple[int, ...], ranges: list[str]) -> dict[str
 
 
 def look(ranges: list[str]) -> dict[str, object]:
-    ways = spans_by_route(map(parse_range, ranges))
+    spans = [parse_range(each) for each in ranges]
+    ways = spans_by_route(spans)
     with NeighbourTable() as table:
         level, seen = table.level(), table.neighbours()
         return {
@@ -82,6 +86,9 @@ def look(ranges: list[str]) -> dict[str, object]:
             "spare": seen.spare,
             "entries": level.entries,
             "threshold": level.threshold,
+            "crowding": msgspec.to_builtins(
+                crowding(spans, ["10.77.3.3", "10.77.1.9", "10.78.0.9"])
+            ),
         }
 
 

