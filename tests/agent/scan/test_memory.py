@@ -81,9 +81,9 @@ async def test_a_cut_scan_goes_on_where_it_stopped(tmp_path: Path) -> None:
             assert add_up(whole)
             assert (whole.found, whole.not_asked, whole.addresses) == (2, 0, 60)
             assert whole.new == 2, "they were new when it began"
-            assert whole.connects <= 4 * cut.not_asked, "what was through is not asked again"
+            assert whole.connects <= 4 * (cut.not_asked + 2), "what was through is not asked again"
             assert any("goes on where it was cut" in each for each in whole.notes)
-            assert len(after.fleet) == 0
+            assert len(after.fleet) == 2, "but miners, whom nobody knows here yet"
             afresh = await over(after, memory).scan((net,), key="task-1")
             assert afresh.notes == (), "it has ended by now"
             assert afresh.connects >= 60
