@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from socket import MSG_PEEK, socket
+from typing import Final
 
 import msgspec
 
-if TYPE_CHECKING:
-    from socket import socket
+_PEEKED: Final = 1024
 
 
 class Doors(msgspec.Struct):
@@ -22,6 +23,14 @@ class Doors(msgspec.Struct):
     def take(self, port: int) -> socket | None:
         """The connected socket of that port, which is the caller's from now on; `None` where there is none."""
         return self.sockets.pop(port, None)
+
+    def unasked(self) -> bytes:
+        """What the host said by itself, b"" where it waits for a question. It can still be read."""
+        for sock in self.sockets.values():
+            with suppress(OSError):  # nothing came, or the host has hung up
+                if said := sock.recv(_PEEKED, MSG_PEEK):
+                    return said
+        return b""
 
     def close(self) -> None:
         """Let go of the sockets that nobody took."""
