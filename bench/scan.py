@@ -63,7 +63,7 @@ CASES: Final[dict[str, ScanCase]] = {
 }  # fmt: skip
 
 
-class _Run(msgspec.Struct, frozen=True, kw_only=True):
+class _ScanRun(msgspec.Struct, frozen=True, kw_only=True):
     scanned: Scanned
     wrong: int
     """Addresses found with another make than theirs, or where no miner is."""
@@ -76,7 +76,7 @@ async def run(names: Sequence[str] = (), *, rounds: int = ROUNDS, peers: bool = 
         case = CASES[name]
         scanners = tuple(SCANNERS) if peers else case.scanners
         with _standing(case) as (cable, makes):
-            runs: dict[str, list[_Run]] = {each: [] for each in scanners}
+            runs: dict[str, list[_ScanRun]] = {each: [] for each in scanners}
             for _ in range(rounds):
                 for each in scanners:
                     if (done := _scan(cable, case, each, makes)) is not None:
@@ -116,7 +116,7 @@ def _standing(case: ScanCase) -> Iterator[tuple[Cable, Mapping[str, str]]]:
 _PORTS: Final = {"http": 80, "rpc": 4028, "v3": 4433, "daemon": 4111}
 
 
-def _scan(cable: Cable, case: ScanCase, scanner: str, makes: Mapping[str, str]) -> _Run | None:
+def _scan(cable: Cable, case: ScanCase, scanner: str, makes: Mapping[str, str]) -> _ScanRun | None:
     cable.near.ip("neigh flush nud failed", "neigh flush dev near")
     with tempfile.NamedTemporaryFile(prefix="miner-agent-bench-") as file:
         ended = cable.near.run(
@@ -129,7 +129,7 @@ def _scan(cable: Cable, case: ScanCase, scanner: str, makes: Mapping[str, str]) 
         return None
     scanned = msgspec.json.decode(raw, type=Scanned)
     right = sum(makes.get(ip) == make for ip, make in scanned.found.items())
-    return _Run(scanned=scanned, right=right, wrong=len(scanned.found) - right)
+    return _ScanRun(scanned=scanned, right=right, wrong=len(scanned.found) - right)
 
 
 @cache
@@ -148,7 +148,7 @@ def _threshold() -> int:
     return int(_GC_THRESH.read_text())
 
 
-def _print(case: ScanCase, runs: Mapping[str, Sequence[_Run]]) -> None:
+def _print(case: ScanCase, runs: Mapping[str, Sequence[_ScanRun]]) -> None:
     addresses = IPv4Network(case.block).num_addresses
     miners = case.live
     _say(f"\n{case.words} (medians of {max(map(len, runs.values()))} interleaved rounds)")
@@ -178,15 +178,15 @@ def _print(case: ScanCase, runs: Mapping[str, Sequence[_Run]]) -> None:
                 _say(f"{ours} / {peer}: wall {wall[0] / wall[1]:.2f}, CPU {cpu[0] / cpu[1]:.2f}")
 
 
-def _wall(run: _Run) -> float:
+def _wall(run: _ScanRun) -> float:
     return run.scanned.wall_s
 
 
-def _cpu(run: _Run) -> float:
+def _cpu(run: _ScanRun) -> float:
     return run.scanned.cpu_s
 
 
-def _median_of(runs: Sequence[_Run]) -> Callable[[Callable[[_Run], float]], float]:
+def _median_of(runs: Sequence[_ScanRun]) -> Callable[[Callable[[_ScanRun], float]], float]:
     return lambda figure: statistics.median(figure(run) for run in runs)
 
 
