@@ -92,6 +92,17 @@ async def _serve(args: argparse.Namespace, faults: dict[str, Any]) -> None:
         await ended.wait()
     finally:
         await farm.stop()
+        if args.tap:
+            _write_whole(args.tap, _heard(farm))
+
+
+def _heard(farm: Any) -> str:
+    """What the devices that keep it were sent: a line for each piece, bytes as characters of latin-1."""
+    return "".join(
+        json.dumps({"ip": device.ip, **each._asdict(), "data": each.data.decode("latin-1")}) + "\n"
+        for device in farm
+        for each in device.wire_log
+    )
 
 
 def _reload(farm: Any, path: Path | None, changes: Any) -> None:
@@ -167,6 +178,9 @@ def parser() -> argparse.ArgumentParser:
         "--changes", type=Path, help="JSON lines: what is done to the farm while it runs"
     )
     parser.add_argument("--ledger", type=Path, help="append every effect here, JSON lines")
+    parser.add_argument(
+        "--tap", type=Path, help="write here, in the end, what decoys and other hosts were sent"
+    )
     parser.add_argument("--time-scale", type=float, default=1.0, help="device seconds per second")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--firmware", type=Path, help="write an update for each model here, by key")

@@ -9,17 +9,23 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
+from unittest.mock import patch
 
 import pytest
 
+from agent.demo.operator import Operator
+from agent.demo.stage import set_stage
+from agent.miners.known import known_miners
 from contract.miner import Make
+from contract.task import TaskName
 from simulator.device import Device
 from simulator.farm import Farm
 from simulator.makes import MAKES
+from simulator.net import WireEntry
 from tests.judges.pure_reads import SECRET, check_only_read
-from tests.warm import started
+from tests.waiting import until
+from tests.warm import ask, started
 
-MINERS: Final = ("antminer", "whatsminer", "iceriver", "foreign")
 SPECS: Final = [
     f"{make}/{key}" for make, known in MAKES.items() if make != "rig" for key in known.keys
 ]
@@ -83,3 +89,47 @@ async def test_nobody_is_taken_for_another_and_no_decoy_is_taken_in_or_ordered(
         if each.foreign:
             check_only_read(each.wire_log)
     assert [each for each in farm.ledger.entries if each["action"] == "foreign_write"] == []
+
+
+@pytest.mark.slow
+async def test_what_agent_and_cloud_know_after_it_are_the_miners_and_nobody_else(
+    base: str, tmp_path: Path
+):
+    tap = tmp_path / "tap.jsonl"
+    settings = {"miners": {"read_timeout_s": 3.0}}
+    with patch("agent.demo.stage.ask", ask):
+        async with (
+            set_stage(
+                tmp_path, miners=0, makes=",".join(SPECS), base=base, time_scale=1.0, settings=settings, tap=tap,
+            ) as stage,
+            Operator(stage) as operator,
+        ):  # fmt: skip
+            batch_id, _ = await operator.create(TaskName.SCAN, None, {"ip_range": stage.span})
+            assert batch_id is not None
+
+            async def ended() -> bool:
+                return (await operator.batch(batch_id))["status"] != "pending"
+
+            await until(ended, within_s=120, every_s=0.2)
+            (task,) = await operator.tasks(batch_id)
+            assert task["status"] == "succeed", task
+            miners = {each.ip for each in stage.miners if each.make != "host"}
+
+            async def all_shown() -> bool:
+                return len(await operator.miners()) >= len(miners)
+
+            await until(all_shown, within_s=60, every_s=0.2)
+            shown = {row["ip"] for row in await operator.miners()}
+            await stage.agent.end()
+            known = known_miners(tmp_path / "agent" / "inventory.db").keys()
+    assert shown == known == miners
+    foreign = {each.ip for each in stage.miners if each.foreign}
+    heard = [json.loads(line) for line in tap.read_text("utf-8").splitlines()]
+    assert {each["ip"] for each in heard} <= foreign
+    check_only_read(
+        WireEntry(
+            each["port"], each["data"].encode("latin-1"), each["had_credentials"], each["kind"]
+        )
+        for each in heard
+    )
+    assert "foreign_write" not in stage.ledger.read_text("utf-8")
