@@ -64,7 +64,9 @@ def ours(*options: str) -> Callable[[str], dict[str, Any]]:
 
 
 def pyasic() -> Callable[[str], dict[str, Any]]:
-    """As it comes: port 80 of all addresses at once, the API's ports where that is refused."""
+    """As it comes: port 80 of all addresses at once, the API's ports where that is refused. With `sniffio` installed it
+    takes an eighth less of the processor.
+    """
     from pyasic.network import MinerNetwork
 
     def scan(block: str) -> dict[str, Any]:
