@@ -14,8 +14,11 @@ class Territory:
     addresses of enrolled rigs, which no scan asks.
     """
 
-    def __init__(self, section: MinersSection, rigs: Iterable[str] = ()) -> None:
-        self.ranges = merge(ranges_of(section.ranges))
+    def __init__(
+        self, section: MinersSection, rigs: Iterable[str] = (), named: Iterable[str] = ()
+    ) -> None:
+        """`named` are configured ranges besides those of the section."""
+        self.ranges = merge(ranges_of((*section.ranges, *named)))
         self._allowed = merge(ranges_of(section.allowed) + self.ranges)
         self._denied = merge(ranges_of(section.denied))
         self._rigs = frozenset(rigs)
@@ -65,11 +68,14 @@ class Territory:
             )
         return left
 
-    def denied_of(self, texts: Iterable[str]) -> int:
-        """How many addresses of these ranges a scan leaves out. Raises as `select`."""
+    def skipped(self, texts: Iterable[str]) -> tuple[tuple[Range, str], ...]:
+        """Which addresses of these ranges a scan leaves out, and why. Raises as `select`."""
         wanted = self._parsed(texts)
-        left = (part for each in wanted for part in _without(each, self._denied))
-        return sum(map(len, wanted)) - sum(map(len, left))
+        rigs = merge(ranges_of(tuple(self._rigs)))
+        left_out = [(part, "it is a rig's") for part in _common(wanted, rigs)]
+        denied = [part for each in self._denied for part in _without(each, rigs)]
+        left_out += [(part, "denied by [miners] denied") for part in _common(wanted, denied)]
+        return tuple(sorted(left_out))
 
     def _parsed(self, texts: Iterable[str]) -> tuple[Range, ...]:
         given = tuple(texts)
@@ -83,6 +89,16 @@ class Territory:
             return merge(parse_range(text) for text in given)
         except ValueError as error:
             raise BadParamsError(str(error)) from None
+
+
+def _common(spans: Iterable[Range], others: Iterable[Range]) -> list[Range]:
+    """What lies in one of each; both are merged."""
+    pairs = ((each, other) for other in others for each in spans)
+    return [
+        Range(max(each.first, other.first), min(each.last, other.last))
+        for each, other in pairs
+        if each.first <= other.last and other.first <= each.last
+    ]
 
 
 def _without(span: Range, others: Iterable[Range]) -> list[Range]:
