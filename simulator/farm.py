@@ -19,7 +19,7 @@ from simulator.faults import FaultError, parse_fault
 from simulator.ledger import Ledger
 from simulator.makes import MAKES, SpecError, parse_specs
 from simulator.miner import Miner
-from simulator.net import bind_problem, free_port
+from simulator.net import bind_problem, free_ports
 
 VENDOR_PORTS: Final = {"http": 80, "rpc": 4028, "v3": 4433, "daemon": 4111}
 HIGH_PORTS: Final = {"http": 18080, "rpc": 14028, "v3": 14433, "daemon": 14111}
@@ -84,7 +84,8 @@ class Farm:
             Path(ledger_path) if ledger_path else None, keep=keep_ledger, now=ledger_now
         )
         for attempt in range(_TRIES):
-            numbers = {k: number or free_port(addresses[0]) for k, number in asked.items()}
+            free = iter(free_ports(addresses[0], len(asked)))
+            numbers = {kind: number or next(free) for kind, number in asked.items()}
             devices = [
                 MAKES[make].build(key, DevicePlace(ip, index, seed, numbers, clock, ledger))
                 for index, ((make, key), ip) in enumerate(zip(wanted, addresses, strict=True))

@@ -340,11 +340,13 @@ def bind_problem(ip: str, port: int) -> int:
     return 0
 
 
-def free_port(ip: str) -> int:
-    """A port number nothing uses on that address now."""
-    with socket.socket() as sock:
-        sock.bind((ip, 0))
-        return int(sock.getsockname()[1])
+def free_ports(ip: str, count: int) -> list[int]:
+    """So many port numbers that nothing uses on that address now, all different."""
+    with contextlib.ExitStack() as held:
+        socks = [held.enter_context(socket.socket()) for _ in range(count)]
+        for sock in socks:
+            sock.bind((ip, 0))
+        return [int(sock.getsockname()[1]) for sock in socks]
 
 
 def _bind(ip: str, port: int) -> socket.socket:

@@ -62,7 +62,7 @@ class Recognition:
         self._credentials = credentials
         self._doors = doors
         self._endpoint = wire.endpoint
-        # Findings: a claim that would use our login, and waits for those of the others.
+        # Findings: a claim by the API alone, where more would take our login and that is not to be used yet.
         self._claims: dict[Make, MinerDriver | AntminerFindings] = {}
         self._has_asked_v3 = False
         self._away: dict[int, UnreachableError] = {}
@@ -84,14 +84,12 @@ class Recognition:
                 names = " and ".join(map(_name, self._claims.values()))
                 raise WrongDeviceError(f"{host} could be {names}: not touched")
             for claim in self._claims.values():
-                driver = (
-                    await ANTMINER.meet(self._wire, self._credentials, claim)
-                    if isinstance(claim, AntminerFindings)
-                    else claim
-                )
-                if self._has_ports_of_two and driver.identity.mac is None:
+                # An AntMiner tells its MAC to our login alone, which is not for a host like that.
+                if isinstance(claim, AntminerFindings) or (
+                    self._has_ports_of_two and claim.identity.mac is None
+                ):
                     raise WrongDeviceError(f"{host} has ports of two makes and no MAC: not touched")
-                return driver
+                return claim
         return self._nobodys(heard)
 
     # --- which port is asked, and when -----------------------------------------------------------

@@ -45,8 +45,6 @@ class _PageConnection(HttpConnection):
     async def _page(self, request: WebRequest) -> WebResponse:
         pages = self._pages
         is_read = request.method in ("GET", "HEAD")
-        if not is_read:
-            self._host.record("foreign_write", "rejected", line=request.line)
         if request.path != "/" and pages.elsewhere != pages.status:
             return WebResponse(pages.elsewhere)
         if not is_read and pages.elsewhere != pages.status:

@@ -94,14 +94,21 @@ async def test_what_speaks_before_it_is_asked_is_asked_nothing():
         assert host.wire_log == []
 
 
-async def test_one_with_the_ports_of_two_makes_is_none_unless_it_tells_a_mac():
+async def test_one_with_the_ports_of_two_makes_is_none_and_is_sent_no_login():
     async with await Farm.start("antminer/s19pro", base=next_base()) as farm:
+        farm.tap()
         miner: Any = farm.miners[0]
-        # Its password is another than ours, so that its web side tells no MAC.
         doors = Doors(open=frozenset(farm.ports[kind] for kind in ("http", "rpc", "daemon")))
         with pytest.raises(WrongDeviceError, match="ports of two makes"):
             await met(miner, farm, doors)
-        miner.password = SECRET
+        assert miner.wire_log
+        check_only_read(miner.wire_log)
+
+
+async def test_one_with_the_ports_of_two_makes_is_a_miner_if_it_tells_its_mac_to_anybody():
+    async with await Farm.start("iceriver/ks5l", base=next_base()) as farm:
+        miner: Any = farm.miners[0]
+        doors = Doors(open=frozenset(farm.ports[kind] for kind in ("http", "rpc", "daemon")))
         found = await met(miner, farm, doors)
         assert isinstance(found, MinerDriver)
         assert found.identity.mac == miner.mac
