@@ -12,7 +12,14 @@ from typing import Final
 import msgspec
 
 from agent.config.miners import ScanSection
-from agent.ports import FoundMiner, OtherAddresses, ScanProgress, ScanRow, ScanSummary, Verdict
+from agent.ports import (
+    AddressVerdict,
+    FoundMiner,
+    OtherAddresses,
+    ScanProgress,
+    ScanRow,
+    ScanSummary,
+)
 from agent.scan.memory import CutScan, ScanRows
 from agent.scan.sweep import Sweep
 from agent.scan.swept import Manner, SweepPlan, Swept
@@ -25,7 +32,7 @@ Progress = Callable[[ScanProgress], Awaitable[None]]
 OTHERS_MOST: Final = 10_000  # rows of addresses where no miner is
 _TELL_S: Final = 0.25
 _KEEP_S: Final = 5.0
-_CUT: Final = Saying(Verdict.NOT_ASKED, note="the scan ended before")
+_CUT: Final = Saying(AddressVerdict.NOT_ASKED, note="the scan ended before")
 
 
 class ScanOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +76,7 @@ class ScanRun:
         self._keep = keep
         self._verdicts = Verdicts(merge([*order.spans, *(span for span, _ in order.skipped)]))
         for span, why in order.skipped:
-            self._verdicts.mark_span(span, Saying(Verdict.SKIPPED, note=why))
+            self._verdicts.mark_span(span, Saying(AddressVerdict.SKIPPED, note=why))
         self._miners: dict[str, FoundMiner] = {}
         self._others: dict[str, OtherAddresses] = {}
         self._fresh: list[ScanRow] = []
@@ -107,7 +114,7 @@ class ScanRun:
         """The miners by address."""
         return self._miners
 
-    def verdict_at(self, ip: str) -> tuple[Verdict, str | None] | None:
+    def verdict_at(self, ip: str) -> tuple[AddressVerdict, str | None] | None:
         """What is said of an address of this scan by now, and what is noted beside."""
         said = self._verdicts.at(number_of(ip))
         if said is None or said.verdict is None:
@@ -162,13 +169,13 @@ class ScanRun:
         others = tuple(itertools.islice(rows, OTHERS_MOST))
         return ScanSummary(
             addresses=sum(counts.values()),
-            silent=counts[Verdict.SILENT],
-            refused=counts[Verdict.REFUSED],
-            unknown=counts[Verdict.UNKNOWN],
-            failed=counts[Verdict.FAILED],
-            found=counts[Verdict.FOUND],
-            skipped=counts[Verdict.SKIPPED],
-            not_asked=counts[Verdict.NOT_ASKED],
+            silent=counts[AddressVerdict.SILENT],
+            refused=counts[AddressVerdict.REFUSED],
+            unknown=counts[AddressVerdict.UNKNOWN],
+            failed=counts[AddressVerdict.FAILED],
+            found=counts[AddressVerdict.FOUND],
+            skipped=counts[AddressVerdict.SKIPPED],
+            not_asked=counts[AddressVerdict.NOT_ASKED],
             new=self._new,
             seconds=self._so_long() if self._seconds is None else self._seconds,
             first_pass_s=self._first_pass_s,
@@ -296,10 +303,10 @@ class ScanRun:
     def _rows(self) -> Iterator[OtherAddresses]:
         """Of all addresses where no miner is, in order; of as many as possible in one."""
         for span, said in self._verdicts.runs():
-            if said.verdict is Verdict.FOUND or said.verdict is None:
+            if said.verdict is AddressVerdict.FOUND or said.verdict is None:
                 continue
             first = span.first
-            if said.verdict in (Verdict.UNKNOWN, Verdict.FAILED):
+            if said.verdict in (AddressVerdict.UNKNOWN, AddressVerdict.FAILED):
                 for number in range(span.first, span.last + 1):
                     own = self._others.get(str(IPv4Address(number)))
                     if own is None:
@@ -315,11 +322,14 @@ class ScanRun:
 def _saying(swept: Swept) -> Saying:
     """Of an address where no port is open."""
     if swept.not_asked is not None:
-        return Saying(Verdict.NOT_ASKED, note=swept.not_asked, is_final=swept.is_final)
+        return Saying(AddressVerdict.NOT_ASKED, note=swept.not_asked, is_final=swept.is_final)
     if swept.doors.refused:
         refused = tuple(sorted(swept.doors.refused))
-        return Saying(Verdict.REFUSED, refused, is_final=swept.is_final)
-    return Saying(Verdict.SILENT, tuple(sorted(swept.asked)), is_final=swept.is_final)
+        return Saying(AddressVerdict.REFUSED, refused, is_final=swept.is_final)
+    asked = tuple(sorted(swept.asked))
+    if swept.no_neighbour:
+        return Saying(AddressVerdict.SILENT, asked, "no host of that network has the address")
+    return Saying(AddressVerdict.SILENT, asked, is_final=swept.is_final)
 
 
 def _row(span: Range, said: Saying) -> OtherAddresses:
