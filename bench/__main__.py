@@ -1,4 +1,4 @@
-"""`python -m bench [tasks hostile dialects miners rigs scan]`: run the benchmarks and print what they measured."""
+"""`python -m bench [tasks hostile dialects miners rigs identify scan]`: run the benchmarks and print what they measured."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from bench import dialects, hostile, miners, rigs, scan, tasks
+from bench import dialects, hostile, identify, miners, rigs, scan, tasks
 
-NAMES = ("tasks", "hostile", "dialects", "miners", "rigs", "scan")
+NAMES = ("tasks", "hostile", "dialects", "miners", "rigs", "identify", "scan")
 
 
 def main() -> None:
@@ -45,6 +45,7 @@ def main() -> None:
         "dialects": dialects.run,
         "miners": partial(miners.run, args.database, args.miners),
         "rigs": rigs.run,
+        "identify": identify.run,
         "scan": partial(scan.run, args.cases, rounds=args.rounds, peers=args.peers),
     }
     for name in args.name or NAMES:
