@@ -153,7 +153,7 @@ def _print(case: ScanCase, runs: Mapping[str, Sequence[_ScanRun]]) -> None:
     miners = case.live
     _say(f"\n{case.words} (medians of {max(map(len, runs.values()))} interleaved rounds)")
     _say(
-        f"{'':12}{'wall s':>8}{'1st pass':>9}{'found':>7}{'wrong':>7}{'missed':>8}"
+        f"{'':12}{'wall s':>8}{'1st pass':>9}{'1st row':>8}{'found':>7}{'wrong':>7}{'missed':>8}"
         f"{'CPU us/addr':>13}{'connects/addr':>15}{'RSS MiB':>9}"
     )
     for name, done in runs.items():
@@ -161,9 +161,10 @@ def _print(case: ScanCase, runs: Mapping[str, Sequence[_ScanRun]]) -> None:
             _say(f"{name:12}  failed")
             continue
         middle = _median_of(done)
-        first = middle(lambda run: run.scanned.first_pass_s or run.scanned.wall_s)
+        first_pass = middle(lambda run: run.scanned.first_pass_s or run.scanned.wall_s)
+        first_row = middle(lambda run: run.scanned.first_row_s or run.scanned.wall_s)
         _say(
-            f"{name:12}{middle(lambda run: run.scanned.wall_s):8.2f}{first:9.2f}"
+            f"{name:12}{middle(lambda run: run.scanned.wall_s):8.2f}{first_pass:9.2f}{first_row:8.2f}"
             f"{middle(lambda run: run.right):7.0f}{max(run.wrong for run in done):7}"
             f"{miners - min(run.right for run in done):8}"
             f"{middle(lambda run: run.scanned.cpu_s) / addresses * 1e6:13.0f}"

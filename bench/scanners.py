@@ -27,7 +27,7 @@ _NOBODY: Final = "127.255.255.253"
 
 
 class Scanned(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a scan. `found`: make by address. `silent`, `first_pass_s`: by those that say it."""
+    """What came of a scan. `found`: make by address. The rest: by those that say it."""
 
     wall_s: float
     cpu_s: float
@@ -35,9 +35,20 @@ class Scanned(msgspec.Struct, frozen=True, kw_only=True):
     rss_mib: float
     """At most, by the whole process."""
     found: dict[str, str]
+    first_row_s: float | None = None
     first_pass_s: float | None = None
     silent: int | None = None
     not_asked: int | None = None
+
+
+class _Watched(io.StringIO):
+    """Output that knows when it began."""
+
+    first_at: float = 0.0
+
+    def write(self, text: str) -> int:
+        self.first_at = self.first_at or time.perf_counter()
+        return super().write(text)
 
 
 def ours(*options: str) -> Callable[[str], dict[str, Any]]:
@@ -45,8 +56,9 @@ def ours(*options: str) -> Callable[[str], dict[str, Any]]:
     from agent.cli.app import main
 
     def scan(block: str) -> dict[str, Any]:
-        sys.argv = ["miner-agent", "scan", block, "--json", *options]
-        with redirect_stdout(io.StringIO()) as out:
+        sys.argv = ["miner-agent", "scan", block, "--json", "--rows", *options]
+        began = time.perf_counter()
+        with redirect_stdout(_Watched()) as out:
             try:
                 main()
             except SystemExit as ended:
@@ -57,7 +69,8 @@ def ours(*options: str) -> Callable[[str], dict[str, Any]]:
         rows = document["miners"]
         return {
             "found": {row["ip"]: str(row["make"]) for row in rows},
-            **{key: document[key] for key in keys if key in document},
+            "first_row_s": out.first_at - began,
+            **{key: document[key] for key in keys},
         }
 
     return scan

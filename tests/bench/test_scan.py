@@ -17,7 +17,7 @@ async def test_a_small_block_is_found_whole_by_us_and_by_others(monkeypatch, cap
     monkeypatch.setitem(scan.CASES, "live", small)
     await scan.run(("live",), rounds=1)
     rows = [line.split() for line in capsys.readouterr().out.splitlines()[3:]]
-    found = {row[0]: row[3:6] for row in rows if len(row) == 9}
+    found = {row[0]: row[4:7] for row in rows if len(row) == 10}
     assert found == {
         "ours": ["9", "0", "0"],
         "pyasic": ["9", "0", "0"],
