@@ -53,7 +53,7 @@ async def scanned(farm: Farm, tmp_path: Path, *more: object) -> Any:
     ports = [f"--{name}-port={farm.ports[name]}" for name in ("http", "rpc", "v3", "daemon")]
     process = await started(
         "agent.cli.app", "scan", f"{hosts[0]}-{hosts[-1]}", *ports,
-        "--user", "root", "--password-file", secret, "--timeout", 3, "--json", *more,
+        "--user", "root", "--password-file", secret, "--timeout", 2, "--json", *more,
     )  # fmt: skip
     out, err = await process.communicate()
     assert out, err.decode()
