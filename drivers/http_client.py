@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Final, Protocol
 
 from drivers.base import Permit
+from drivers.link import Drain
 from drivers.protocol.http import BodySink, Response, ResponseDecoder, build_request
-from drivers.wire import Drain, FileBody, Wire
+from drivers.wire import FileBody, Wire
 
 REPLY_CAP_BYTES: Final = 64 * 1024  # of a body that is not streamed
 OVERHEAD_BYTES: Final = 64 * 1024  # headers and chunk sizes on top of a body's cap

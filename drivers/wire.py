@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Generic, Protocol, TypeVar, cast
+from typing import Any, BinaryIO, Final, TypeVar
 
 import msgspec
 
@@ -27,45 +27,11 @@ from contract.errors import (
 from contract.miner import Endpoint
 from drivers.base import Permit, Timing
 from drivers.doors import Doors
+from drivers.link import Decoder, Drain, Link
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
-FIRST_BYTES: Final = 512  # of what came first on a connection
 CHUNK_BYTES: Final = 256 * 1024  # how much of a file is in memory at once
-
-
-class Decoder(Protocol[T_co]):
-    """Collects one reply. Knows bytes only: no socket, no clock."""
-
-    def feed(self, data: bytes) -> T_co | None:
-        """Take more bytes (b"" for the end of the stream); give the reply once whole.
-
-        Raises MalformedError for what is not the protocol, RefusedError (or a kin of it) when the
-        reply proves that nothing was executed.
-        """
-
-
-class Talker(Decoder[T_co], Protocol[T_co]):
-    """A decoder that asks on: for devices that want several requests, or a question and a file, on one connection."""
-
-    def say(self) -> bytes | None:
-        """What to send next, asked after each `feed` that gave no reply yet; `None` while it only listens."""
-
-
-class Staying(Decoder[T_co], Protocol[T_co]):
-    """A decoder that knows whether another request may follow on its connection."""
-
-    @property
-    def stays(self) -> bool:
-        """Whether the device keeps the connection behind the reply, as far as the reply tells."""
-
-
-class Drain(Protocol):
-    """Where a decoder puts a body too big for memory. The miner is not read from while it drains."""
-
-    async def drain(self) -> None:
-        """Bring what was taken so far to its place."""
 
 
 class FileBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +64,7 @@ class Wire:
         self._check: Callable[[], Awaitable[None]] | None = None
         self._doors: Doors | None = None
         self._heard: dict[int, bytes] | None = None
-        self._kept: dict[int, _Link[Any] | None] = {}
+        self._kept: dict[int, Link[Any] | None] = {}
 
     @property
     def is_busy(self) -> bool:
@@ -172,7 +138,7 @@ class Wire:
         """
         self.exchanges += 1
         if permit is not None:
-            made = partial(_Link[T], decoder, cap_bytes, sink)
+            made = partial(Link[T], decoder, cap_bytes, sink)
             return await self._change(port, request, made, deadline_s, permit=permit, body=body)
         if body is not None:
             raise ValueError("a body without an effect: what carries a file changes the miner")
@@ -190,7 +156,7 @@ class Wire:
         async with self._turn():
             await self._quiet()
             for _ in range(2):
-                link: _Link[bool] = _Link(_Never(), 0, None)
+                link: Link[bool] = Link(_Never(), 0, None)
                 try:
                     await self._connect(link.made, port, self.timing.connect_s)
                 except _UnansweredError:
@@ -229,7 +195,7 @@ class Wire:
         if link is not None:
             with contextlib.suppress(_LostError):
                 return await self._said(link, port, request, end, deadline_s)
-        link = _Link(decoder, cap_bytes, sink)
+        link = Link(decoder, cap_bytes, sink)
         try:
             await self._connect(link.made, port, min(self.timing.connect_s, deadline_s))
         except UnreachableError:
@@ -239,7 +205,7 @@ class Wire:
 
     async def _opened(
         self, port: int, decoder: Decoder[T], cap_bytes: int, sink: Drain | None
-    ) -> _Link[T] | None:
+    ) -> Link[T] | None:
         """A connection that is there already: the kept one, or one that was made before the first question."""
         if (kept := self._kept.get(port)) is not None:
             self._kept[port] = None
@@ -250,7 +216,7 @@ class Wire:
         sock = None if self._doors is None else self._doors.take(port)
         if sock is None:
             return None
-        link = _Link(decoder, cap_bytes, sink)
+        link = Link(decoder, cap_bytes, sink)
         link.is_new = False
         try:
             await asyncio.get_running_loop().create_connection(link.made, sock=sock)
@@ -260,7 +226,7 @@ class Wire:
         return link
 
     async def _said(
-        self, link: _Link[T], port: int, request: bytes, end: float, deadline_s: float
+        self, link: Link[T], port: int, request: bytes, end: float, deadline_s: float
     ) -> T:
         """The answer. Raises _LostError where a connection that was there already turns out to be dead."""
         timer = asyncio.get_running_loop().call_at(end, link.expire, deadline_s)
@@ -268,14 +234,14 @@ class Wire:
         try:
             link.write(request)
             reply = await link.reply
-            if not link.is_new and link.is_lost and not link.has_read:
+            if link.was_dead:
                 raise _LostError("it hung up before")  # an empty answer, for some decoders
             is_whole = True
             return reply
         except _LostError:
             raise
         except MinerError as error:
-            if not link.is_new and link.is_lost and not link.has_read:
+            if link.was_dead:
                 raise _LostError("it hung up before") from None
             raise _at(error, self.endpoint.host, port) from None
         finally:
@@ -291,7 +257,7 @@ class Wire:
         self,
         port: int,
         request: bytes,
-        made: Callable[[], _Link[T]],
+        made: Callable[[], Link[T]],
         deadline_s: float,
         *,
         permit: Permit,
@@ -332,14 +298,14 @@ class Wire:
                 # A web server hangs up on an idle connection, and some serve nobody else meanwhile.
                 await held.enter_async_context(permit.turn())
 
-    async def _in_time(self, link: _Link[T], port: int, deadline_s: float) -> float:
+    async def _in_time(self, link: Link[T], port: int, deadline_s: float) -> float:
         """Connect; gives what is left of the deadline."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         await self._connect(link.made, port, min(self.timing.connect_s, deadline_s))
         return deadline_s - (loop.time() - began)
 
-    def _still(self, link: _Link[T], port: int) -> None:
+    def _still(self, link: Link[T], port: int) -> None:
         if link.is_lost:
             raise _LostError(
                 f"{self.endpoint.host}:{port} hung up before anything was sent; try again"
@@ -347,7 +313,7 @@ class Wire:
 
     async def _write(
         self,
-        link: _Link[T],
+        link: Link[T],
         port: int,
         request: bytes,
         deadline_s: float,
@@ -393,188 +359,12 @@ class Wire:
             raise UnreachableError(f"cannot connect to {host}:{port}: {error}") from None
 
 
-class HungError(MalformedError):
-    """It took the request, and its answer was not whole by the deadline."""
-
-
-class TooLongError(MalformedError):
-    """It sent more than the sum that is taken of it."""
-
-
 class _UnansweredError(UnreachableError):
     """The connect was neither taken nor refused in time."""
 
 
 class _LostError(UnreachableError):
     """The connection went before anything was sent on it."""
-
-
-class _Link(asyncio.Protocol, Generic[T]):
-    """One connection, feeding one decoder. The first thing that settles `reply` wins."""
-
-    def __init__(self, decoder: Decoder[T], cap_bytes: int, sink: Drain | None) -> None:
-        self.reply: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self.is_lost = False
-        self.is_new = True  # made for the exchange that is under way
-        self.first = b""  # the beginning of what came first
-        self._asked = False  # whether anything was sent
-        self._decoder = decoder
-        self._cap_bytes = cap_bytes
-        self._got_bytes = 0
-        self._sink = sink
-        self._draining: asyncio.Task[None] | None = None
-        self._transport: asyncio.Transport | None = None
-        self._writable: asyncio.Event | None = None
-        self._say: Callable[[], bytes | None] | None = getattr(decoder, "say", None)
-        self._said: asyncio.Future[None] | None = None
-
-    def made(self) -> _Link[T]:
-        """The factory that `create_connection` wants."""
-        return self
-
-    @property
-    def is_unread(self) -> bool:
-        """Whether the decoder has seen nothing of it."""
-        return self._got_bytes == 0 and not self._asked
-
-    @property
-    def has_read(self) -> bool:
-        """Whether anything came since it was last asked."""
-        return self._got_bytes > 0
-
-    @property
-    def stays(self) -> bool:
-        """Whether another request may follow."""
-        return not self.is_lost and bool(getattr(self._decoder, "stays", False))
-
-    def again(self, decoder: Decoder[T], cap_bytes: int, sink: Drain | None) -> None:
-        """Begin another exchange on the same connection."""
-        self.reply = asyncio.get_running_loop().create_future()
-        self.is_new = False
-        self._decoder = decoder
-        self._cap_bytes = cap_bytes
-        self._got_bytes = 0
-        self._sink = sink
-        self._say = getattr(decoder, "say", None)
-
-    def write(self, data: bytes) -> None:
-        assert self._transport is not None
-        self._asked = True
-        self._transport.write(data)
-
-    async def drained(self) -> None:
-        """Wait until the transport takes more, or the exchange is over."""
-        if self._writable is not None:
-            waits = asyncio.ensure_future(self._writable.wait())
-            try:
-                await asyncio.wait((waits, self.reply), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                waits.cancel()
-
-    async def said(self) -> None:
-        """Wait until the decoder said something, or the exchange is over."""
-        self._said = asyncio.get_running_loop().create_future()
-        await asyncio.wait((self._said, self.reply), return_when=asyncio.FIRST_COMPLETED)
-
-    def expire(self, deadline_s: float) -> None:
-        got = self._got_bytes
-        what = f"its answer did not end, {got} bytes came" if got else "it hangs: no byte came"
-        self._fail(HungError(f"no reply within {deadline_s:g} s ({what})"))
-
-    def close(self) -> None:
-        """Let go of the connection; unsent bytes are dropped. Safe to call twice."""
-        if self._draining is not None:
-            self._draining.cancel()
-        if self._transport is not None:
-            self._transport.abort()
-        if not self.reply.done():
-            self.reply.cancel()
-        elif not self.reply.cancelled():
-            self.reply.exception()  # marks it as seen
-
-    # --- what the loop calls ---------------------------------------------------------------------
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-
-    def data_received(self, data: bytes) -> None:
-        if self.reply.done():
-            self.is_lost = True  # whatever that is, it is no answer to the next question
-            return
-        if not self._got_bytes:
-            self.first = data[:FIRST_BYTES]
-        self._got_bytes += len(data)
-        if self._got_bytes > self._cap_bytes:
-            self._fail(TooLongError(f"it sent more than {self._cap_bytes} bytes"))
-            return
-        self._feed(data)
-        if self._sink is not None and not self.reply.done() and self._draining is None:
-            assert self._transport is not None
-            self._transport.pause_reading()
-            self._draining = asyncio.ensure_future(self._drain(self._sink))
-
-    def eof_received(self) -> None:
-        self.is_lost = True
-        if self._asked:
-            self._end(None)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.is_lost = True
-        if self._asked:
-            self._end(exc)
-        self.resume_writing()
-
-    def pause_writing(self) -> None:
-        self._writable = asyncio.Event()
-
-    def resume_writing(self) -> None:
-        if self._writable is not None:
-            self._writable.set()
-            self._writable = None
-
-    # --- private ---------------------------------------------------------------------------------
-
-    def _feed(self, data: bytes) -> None:
-        try:
-            reply = self._decoder.feed(data)
-        except Exception as error:  # noqa: BLE001 - carried to the caller, whatever it is
-            self._fail(error)
-        else:
-            if reply is not None:
-                self.reply.set_result(reply)
-            elif self._say is not None and data:
-                self._ask_on(self._say)
-
-    def _ask_on(self, say: Callable[[], bytes | None]) -> None:
-        if (more := say()) is not None:
-            self.write(more)
-            if self._said is not None and not self._said.done():
-                self._said.set_result(None)
-
-    def _end(self, exc: Exception | None) -> None:
-        if self.reply.done():
-            return
-        if exc is None:
-            self._feed(b"")
-        if not self.reply.done():
-            how = f"the connection broke: {exc}" if exc else "it hung up"
-            self._fail(
-                MalformedError(f"{how} after {self._got_bytes} bytes, before its answer ended")
-            )
-
-    def _fail(self, error: Exception) -> None:
-        if not self.reply.done():
-            self.reply.set_exception(error)
-
-    async def _drain(self, sink: Drain) -> None:
-        try:
-            await sink.drain()
-        except Exception as error:  # noqa: BLE001 - carried to the caller, whatever it is
-            self._fail(error)
-        finally:
-            self._draining = None
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
 
 
 class _Never:
@@ -594,7 +384,7 @@ def _open(body: FileBody) -> BinaryIO:
     return file
 
 
-async def _stream(link: _Link[T], file: BinaryIO, body: FileBody) -> None:
+async def _stream(link: Link[T], file: BinaryIO, body: FileBody) -> None:
     """Send the file as fast as the miner takes it; stop when the miner answered already."""
     left_bytes = body.size_bytes
     while left_bytes and not link.reply.done():

@@ -288,6 +288,8 @@ class Fleet:
         Raises PolicyRefusedError, UnreachableError, and what identification runs into.
         """
         doors = Doors() if doors is None else doors
+        if ip in self._turns or ip in self._members:
+            doors.close()  # somebody else speaks with it, and some serve one client at a time
         try:
             self._territory.check(ip)
             async with self._turn(ip):
@@ -450,7 +452,7 @@ class Fleet:
             self._rigs.expect(ip, self._inventory.cards(key_of(identity.mac, ip)))
             return rig
         if before is not None:
-            doors.close()  # it is asked by its own driver, and some serve one client at a time
+            doors.close()  # it is asked by its own driver
             try:
                 now = await before.driver.identify()
             except WrongDeviceError:

@@ -28,7 +28,8 @@ from drivers.antminer.protocol.replies import AntminerReply, decode_reply
 from drivers.antminer.protocol.rpc import AntminerRpc, request_for
 from drivers.antminer.reading.figures import text_of
 from drivers.base import Who
-from drivers.wire import TooLongError
+from drivers.link import TooLongError
+from drivers.protocol.cgminer import FirstWordDecoder
 
 _OTHER_MAKERS: Final = (
     "iceriver", "avalon", "goldshell", "innosilicon", "elphapex", "hammer", "teamredminer",
@@ -141,7 +142,7 @@ async def ask_who(rpc: AntminerRpc) -> AntminerFindings | None:
 
 async def ask_version(rpc: AntminerRpc) -> bytes:
     """What answers `version`, whatever it is: the first question at a port that several makes have."""
-    return await rpc.raw(request_for("version"))
+    return await rpc.raw(request_for("version"), FirstWordDecoder())
 
 
 async def hear(rpc: AntminerRpc, said: bytes) -> AntminerFindings | None:

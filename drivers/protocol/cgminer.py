@@ -4,11 +4,13 @@ behind it; several commands in one connection, each answered under its own name.
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from contextlib import suppress
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from contract.errors import MalformedError
+from drivers.protocol.objects import BROKEN
 
 T = TypeVar("T")
 
@@ -35,6 +37,33 @@ class NulDecoder:
         if len(self._parts) > 1:
             self._parts = [b"".join(self._parts)]
         return self._parts[0] if self._parts else b""
+
+
+class FirstWordDecoder(NulDecoder):
+    """Collects what is said on a port of which nobody knows yet who speaks there: it may stay on the line behind an
+    object that is whole, or behind the first line of another protocol.
+    """
+
+    # Of taking what came so far for the whole, else a drip of braces would take our time.
+    _TRIES: Final = 32
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._tries_left = self._TRIES
+
+    def feed(self, data: bytes) -> bytes | None:
+        """See `NulDecoder.feed`."""
+        if (said := super().feed(data)) is not None:
+            return said
+        said = self.whole
+        if said.lstrip()[:1] not in (b"", b"{", b"["):
+            return said if b"\n" in said else None
+        if data[-1] in b"}\n\r " and self._tries_left:
+            self._tries_left -= 1
+            with suppress(*BROKEN):
+                msgspec.json.decode(said)
+                return said
+        return None
 
 
 def only(found: list[T] | T | None) -> T | None:

@@ -38,6 +38,7 @@ from drivers.iceriver.entry import ICERIVER
 from drivers.iceriver.identify import DEADLINE_S, ask_daemon, behind_page, is_front_page
 from drivers.iceriver.protocol.daemon import IceriverDaemon
 from drivers.iceriver.protocol.web import IceriverWeb
+from drivers.link import HungError
 from drivers.protocol.digest import parse_challenge
 from drivers.protocol.http import Response
 from drivers.stranger import Stranger, banner_of
@@ -45,7 +46,7 @@ from drivers.whatsminer.entry import WHATSMINER
 from drivers.whatsminer.identify import ask_4028, ask_4433, names_itself
 from drivers.whatsminer.protocol.rpc import WhatsminerRpc
 from drivers.whatsminer.protocol.v3 import Api3
-from drivers.wire import HungError, Wire
+from drivers.wire import Wire
 
 T = TypeVar("T")
 AWAY_REASON: Final = "its API is away (the miner restarts, or the API is switched off)"
@@ -98,8 +99,6 @@ class Recognition:
         at, doors = self._endpoint, self._doors
         if at.daemon_port in doors.open and doors.open & {at.v3_port, at.rpc_port}:
             self._is_doubtful = self._has_ports_of_two = True
-        if at.http_port in doors.open and (idle := doors.take(at.daemon_port)) is not None:
-            idle.close()  # the web side asks that daemon, which may serve one client at a time
         api, page = (at.rpc_port, self._ask_api), (at.http_port, self._ask_page)
         v3, daemon = (at.v3_port, self._ask_v3), (at.daemon_port, self._ask_daemon)
         steps = [step for step in (v3, api, page, daemon) if step[0] in doors.open]
@@ -127,11 +126,12 @@ class Recognition:
         port, rpc = self._endpoint.rpc_port, AntminerRpc(self._wire, None)
         said = await self._told(port, ask_version(rpc), of_api=True)
         if said is None:
-            if port in self._away:
+            if port in self._away or len(self._hung) >= HANGS_CAP:
                 return
-            found = await self._told(
-                port, ask_epic(rpc), of_api=True
-            )  # it waits for the rest of such a request
+            # an HTTP server waits for the rest of such a request
+            found = await self._told(port, ask_epic(rpc), of_api=True)
+        elif names_other_maker(said):
+            return
         elif names_itself(said):
             await self._ask_whatsminer()
             return
@@ -148,7 +148,7 @@ class Recognition:
             self._claims[Make.ANTMINER] = driver
             if driver.identity.firmware is not found.firmware:
                 self._is_doubtful = True  # its web side is not the one of what its API says
-        elif said is not None and not said.startswith(b"HTTP/") and not names_other_maker(said):
+        elif said is not None and not said.startswith(b"HTTP/"):
             await self._ask_whatsminer()
 
     async def _ask_whatsminer(self) -> None:
@@ -175,6 +175,8 @@ class Recognition:
                 return
             self._has_antminers_realm = _has_antminers_realm(page)
             if is_front_page(page) and Make.ICERIVER not in self._claims:
+                if (idle := self._doors.take(self._endpoint.daemon_port)) is not None:
+                    idle.close()  # the web side asks that daemon, which may serve one client at a time
                 found = await behind_page(web, daemon, wire.timing)
                 if found is not None:
                     driver = ICERIVER.meet(wire, self._credentials, found)
@@ -242,5 +244,5 @@ def _has_antminers_realm(page: Response) -> bool:
 
 def _is_plain(said: bytes) -> bool:
     """Whether it is text of another protocol, as `SSH-2.0-dropbear` is."""
-    start = said[:8]
+    start = said[:4]
     return start.isascii() and start.decode("ascii").isprintable() and start[:1] not in b"{["

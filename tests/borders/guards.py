@@ -2901,6 +2901,74 @@ def _wheels() -> Iterator[Guard]:
     )
 
 
+def _recognition() -> Iterator[Guard]:
+    tree = "drivers/recognition/tree.py"
+    test = "tests/drivers/recognition/test_tree.py::test_"
+    yield Guard(
+        "a host that lets two questions hang is asked nothing more",
+        tree,
+        "            if len(self._hung) < HANGS_CAP:",
+        "            if True:",
+        f"{test}a_host_that_takes_connections_and_says_nothing_costs_two_questions",
+    )
+    yield Guard(
+        "an API that hangs is not asked as another",
+        tree,
+        "if port in self._away or len(self._hung) >= HANGS_CAP:",
+        "if port in self._away:",
+        f"{test}a_host_that_takes_connections_and_says_nothing_costs_two_questions",
+    )
+    yield Guard(
+        "what answers as two makes is nobody's",
+        tree,
+        "if len(self._claims) > 1:",
+        "if False:",
+        "tests/drivers/test_registry.py::test_a_host_that_answers_every_port_as_everything_is_nothing",
+    )
+    yield Guard(
+        "a host that listens on ports no make has together is asked as every make",
+        tree,
+        "if at.daemon_port in doors.open and doors.open & {at.v3_port, at.rpc_port}:",
+        "if False:",
+        "tests/drivers/test_registry.py::test_a_host_that_answers_every_port_as_everything_is_nothing",
+    )
+    yield Guard(
+        "a miner of others is not asked on",
+        tree,
+        "elif names_other_maker(said):",
+        "elif False:",
+        f"{test}a_miner_of_graphics_cards_is_asked_its_version_and_no_more",
+    )
+    yield Guard(
+        "a banner holds no control character",
+        "drivers/stranger.py",
+        r"[^\x20-\x7e]+",
+        r"\x00+",
+        f"{test}a_stranger_is_shown_by_what_it_said_first",
+    )
+    yield Guard(
+        "a banner has a length",
+        "drivers/stranger.py",
+        "[:BANNER_CHARS].rstrip()",
+        ".rstrip()",
+        f"{test}a_stranger_is_shown_by_what_it_said_first",
+    )
+    yield Guard(
+        "a connection that was there already and is dead is replaced",
+        "drivers/link.py",
+        "return not self.is_new and self.is_lost and not self._got_bytes",
+        "return False",
+        "tests/drivers/recognition/test_wire_doors.py::test_a_server_that_keeps_none_is_asked_on_new_ones",
+    )
+    yield Guard(
+        "what comes after a reply is no answer to the next question",
+        "drivers/protocol/http.py",
+        "self.stays = len(self._buffer) == self._left and self._is_kept()",
+        "self.stays = self._is_kept()",
+        "tests/drivers/recognition/test_wire_doors.py::test_a_server_that_keeps_none_is_asked_on_new_ones",
+    )
+
+
 GUARDS = (
     *_parameters(),
     *_nonce(),
@@ -2927,4 +2995,5 @@ GUARDS = (
     *_updating(),
     *_installing(),
     *_wheels(),
+    *_recognition(),
 )

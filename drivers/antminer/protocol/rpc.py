@@ -59,12 +59,14 @@ class AntminerRpc:
         """Learn the form again (another firmware may have come)."""
         self._form = None
 
-    async def raw(self, request: bytes) -> bytes:
-        """The bytes of one reply, NUL and margins cut; b"" when the miner hung up at once."""
+    async def raw(self, request: bytes, decoder: NulDecoder | None = None) -> bytes:
+        """The bytes of one reply, NUL and margins cut; b"" when the miner hung up at once. `decoder`: another way of
+        telling where it ends.
+        """
         reply = await self._wire.exchange(
             self._wire.endpoint.rpc_port,
             request,
-            NulDecoder(),
+            decoder or NulDecoder(),
             deadline_s=self._wire.timing.read_s,
             cap_bytes=REPLY_CAP_BYTES,
         )

@@ -13,6 +13,7 @@ from contract.errors import (
     RefusedError,
     UnsupportedError,
 )
+from drivers.link import Decoder
 from drivers.whatsminer.protocol.api import (
     REPLY_CAP_BYTES,
     EmptyReplyError,
@@ -23,7 +24,7 @@ from drivers.whatsminer.protocol.api import (
     refusal_of,
     reply_decoder,
 )
-from drivers.wire import Decoder, Wire
+from drivers.wire import Wire
 
 MOVING: Final = ("summary", "pools", "edevs")
 RELEARN_S: Final = 3600.0  # a form given up without a clear refusal is tried again after this long

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from agent.miners.territory import Territory
 from contract.errors import PolicyRefusedError, UnreachableError, WrongDeviceError
 from contract.link import MinerKey, MinerRef
 from contract.miner import Endpoint, Firmware, Identity, Make
+from drivers.doors import Doors
 from drivers.stranger import Stranger
 from tests.agent.onfarm import config_for, simulated
 from tests.virtual_time import loop_clock
@@ -51,8 +53,14 @@ def miner(mac: str | None, **more) -> Identity:
 STRANGER = Stranger(ports=(80,))
 
 
-def fleet_over(world: dict[str, Identity], inventory: Inventory | None = None) -> Fleet:
+def fleet_over(
+    world: dict[str, Identity],
+    inventory: Inventory | None = None,
+    given: list[Doors] | None = None,
+) -> Fleet:
     async def recognise(endpoint, *, credentials, doors):
+        if given is not None:
+            given.append(doors)
         if endpoint.host not in world:
             raise UnreachableError(f"nothing answers at {endpoint.host}")
         if world[endpoint.host] is None:
@@ -252,6 +260,32 @@ async def test_what_boots_and_seems_to_be_something_else_has_not_left() -> None:
         assert await fleet.look_at("10.0.0.1") == (STRANGER, False)
     assert fleet.twins("10.0.0.2") == ()
     assert list(fleet) == ["10.0.0.2"]
+
+
+def swept() -> tuple[Doors, socket.socket]:
+    """One open port, with the connection that a sweep left; and that connection."""
+    here, there = socket.socketpair()
+    there.close()
+    return Doors(open=frozenset({80}), sockets={80: here}), here
+
+
+async def test_what_a_sweep_left_open_goes_to_who_asks_a_stranger_and_to_nobody_else() -> None:
+    world: dict[str, Any] = {"10.0.0.1": miner(MACS[1]), "10.0.0.2": None}
+    given: list[Doors] = []
+    fleet = fleet_over(world, given=given)
+    for ip in world:
+        doors, sock = swept()
+        await fleet.look_at(ip, doors)
+        assert given.pop() is doors
+        assert sock.fileno() == -1
+    doors, sock = swept()
+    await fleet.look_at("10.0.0.1", doors)
+    assert given == [], "who is known is asked by its own driver"
+    assert sock.fileno() == -1
+    doors, sock = swept()
+    with pytest.raises(PolicyRefusedError):
+        await fleet.look_at("10.0.0.66", doors)
+    assert sock.fileno() == -1
 
 
 async def test_many_with_one_mac_do_not_ask_each_other_all_the_time() -> None:

@@ -34,6 +34,7 @@ from drivers.base import Light, Plan, Reboot
 from drivers.changes import firmware as installing
 from drivers.changes.uptime import CounterSign
 from drivers.changes.verification import Verification
+from drivers.link import Link
 from drivers.protocol import digest as digest_module
 from tests.drivers.antminer.quirk import (
     LOW,
@@ -413,7 +414,7 @@ QUIRKS = [
     Quirk(upload_waits_for_a_reboot, returning(firmware, "reboots_by_itself", value=True)),
     Quirk(flash_that_fails_in_silence, returning(installing, "has_changed", value=True)),
     Quirk(log_under_the_other_name, only_first(logs, "script_names")),
-    Quirk(request_in_one_piece, set_to(wire_module._Link, "write", in_two_pieces)),
+    Quirk(request_in_one_piece, set_to(Link, "write", in_two_pieces)),
     Quirk(old_api_joins_with_plus, only(rpc.Form.ARRAY)),
     Quirk(new_api_takes_an_array, only(rpc.Form.JOINED)),
     Quirk(stats_without_a_comma, set_to(repair, "mend", lambda text: text)),

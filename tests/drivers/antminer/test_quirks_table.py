@@ -7,7 +7,7 @@ this module keep table, rows and guards in step.
 The API on port 4028
   a reply ends in NUL                                    protocol.cgminer.NulDecoder.feed                 a_nul_behind_the_text
   ... or in a line end                                   protocol.cgminer.NulDecoder.feed                 a_line_end_in_place_of_the_nul
-  one recv of 4095 bytes: a request goes in one write    wire._Link.write                                 request_in_one_piece
+  one recv of 4095 bytes: a request goes in one write    link.Link.write                                  request_in_one_piece
   ... and what is longer is never read                   antminer.protocol.rpc.SEND_CAP_BYTES             a_request_longer_than_one_recv
   the name of a command has 15 letters at most           antminer.protocol.rpc.COMMAND_CAP                a_name_longer_than_the_buffer
   one thread accepts: a silent client blocks the others  wire.Wire.probe                                  a_silent_client_blocks_the_others

@@ -24,6 +24,7 @@ from agent.cli.app import main
 from agent.demo.part import bound_to_us
 from agent.journal.writer import Job, Writer
 from drivers import wire
+from drivers.link import Link
 from drivers.rig.reach.ssh import SshReach
 from drivers.rig.wire import RigWire
 
@@ -72,7 +73,7 @@ def wrap_commit(side: str, point: Point) -> None:
 def wrap_write(side: str, point: Point) -> None:
     """Around the first bytes of every exchange that carries an effect."""
     changing: ContextVar[bool] = ContextVar("changing", default=False)
-    change, write = wire.Wire._change, wire._Link.write
+    change, write = wire.Wire._change, Link.write
 
     async def _change(self: wire.Wire, *args: Any, **more: Any) -> Any:
         token = changing.set(True)
@@ -83,7 +84,7 @@ def wrap_write(side: str, point: Point) -> None:
             if side == "after" and point.passed():
                 end()
 
-    def _write(self: wire._Link[Any], data: bytes) -> None:
+    def _write(self: Link[Any], data: bytes) -> None:
         if not changing.get() or side == "after":
             write(self, data)
             return
@@ -95,7 +96,7 @@ def wrap_write(side: str, point: Point) -> None:
             asyncio.get_running_loop().call_later(_UNDER_WAY_S, end)
 
     _put(wire.Wire, "_change", _change)
-    _put(wire._Link, "write", _write)
+    _put(Link, "write", _write)
 
 
 def wrap_command(side: str, point: Point) -> None:
