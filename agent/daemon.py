@@ -29,6 +29,7 @@ from agent.local.status import STATUS, FarmStatus, LocalAnswer
 from agent.miners.inventory import Inventory
 from agent.miners.site import Site, open_site
 from agent.scan.autoscan import AutoScan
+from agent.scan.crowding import CrowdWatch
 from agent.scan.memory import ScanMemory
 from agent.scan.scanner import FarmScanner
 from agent.selftest.copies import clear_left
@@ -102,6 +103,7 @@ class Daemon:
             look_timeout_s=self._site.look_timeout_s,
             memory=self._scans,
         )
+        self._crowd = CrowdWatch(lambda: self._site.fleet, clock)
         self._autoscan = AutoScan(self._scanner, config.scan, config.scanned, clock)
         self._journal = Journal(
             state.dir / "journal.db",
@@ -336,6 +338,7 @@ class Daemon:
             *self._path.notices,
             *self._site.fleet.notices,
             *rigs.unusable,
+            *self._crowd.notices,
             *self._subscriptions.notices,
         ]
         if self._buffer.dropped:

@@ -210,8 +210,9 @@ class ScanSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScanProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a scan is. `rows`: those that came since this was told last, in the order in which they came; of
-    addresses where nothing is to be identified none.
+    """How far a scan is: of `done` addresses it is said who is there; those that are asked at further ports count half.
+    `rows`: those that came since this was told last, in the order in which they came; of addresses where nothing is to
+    be identified none.
     """
 
     done: int

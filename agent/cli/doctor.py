@@ -10,7 +10,13 @@ import msgspec
 
 from agent.cli.answers import DONE, FAILED, Ended
 from agent.cli.checks.cloud import cloud_check
-from agent.cli.checks.farm import miners_check, ranges_check, rigs_check, sink_check
+from agent.cli.checks.farm import (
+    miners_check,
+    neighbours_check,
+    ranges_check,
+    rigs_check,
+    sink_check,
+)
 from agent.cli.checks.findings import OK, PROBLEM, WARNING, Finding
 from agent.cli.checks.host import (
     daemon_check,
@@ -93,6 +99,8 @@ async def examine(
         findings.append(Finding(OK if is_well else WARNING, "updates", words))
     with _catching(findings, "ranges"):
         findings.extend(ranges_check(config, settings))
+    with _catching(findings, "neighbour table"):
+        findings.append(await neighbours_check(config))
     for sink in SINKS:
         with _catching(findings, sink.title):
             findings += await sink_check(sink, config)

@@ -10,15 +10,15 @@ from typing import Final
 from agent.scan.neighbours import Neighbours, NeighbourState, NeighbourTable, TableLevel
 from contract.clock import Clock
 
-_RESERVE: Final = 128  # places that are left to all else on this host
+RESERVE: Final = 128  # places that are left to all else on this host
 _LEAST: Final = (
     32  # unresolved addresses at once, however full the table is: it makes room only when asked to
 )
 _FEWEST: Final = 4
 _COLLECTIONS_MAX: Final = 2  # between two readings; more of them mean that there are no places left
-_READ_EVERY_S: Final = 0.05
+_READ_EVERY_S: Final = 0.1
 _COST_SHARE: Final = 20  # reading takes at most this part of the time
-_GROWS_EVERY_S: Final = 1.0
+_GROWS_AFTER_S: Final = 5.0  # that nothing found no place
 _STALLED_S: Final = 30.0
 
 
@@ -49,7 +49,7 @@ class Cable:
         self._least = _LEAST
         self._last: TableLevel | None = None
         self.was_full = False  # at some time between the two latest readings
-        self._grown_mono = self._progress_mono = self.due_mono = clock.mono()
+        self._grows_mono = self._progress_mono = self.due_mono = clock.mono()
 
     def room(self) -> int:
         """How many more may be asked now."""
@@ -86,8 +86,9 @@ class Cable:
         placed = len(self._waiting)
         verdicts = self._verdicts(seen)
         own = sum(each is _Seen.ASKED for each in self._waiting.values())
-        self._capacity = level.threshold - _RESERVE - (level.entries - seen.spare - own)
-        self._adapt(level, began)
+        places = level.threshold - RESERVE + own
+        self._capacity = places - (level.entries - seen.spare)
+        self._adapt(level, places - seen.held, began)
         placed -= sum(verdict is CableFinding.MISSING for _, verdict in verdicts)
         if placed or not verdicts:
             self._progress_mono = began
@@ -116,9 +117,9 @@ class Cable:
             del waiting[number]
         return verdicts
 
-    def _adapt(self, level: TableLevel, now: float) -> None:
-        """A table that holds what the kernel does not count, or would give up, looks fuller than it is: as long as all
-        that is asked finds a place, a little more is tried.
+    def _adapt(self, level: TableLevel, most: int, now: float) -> None:
+        """What other namespaces hold is only counted, and may be what the kernel gives up on demand or does not limit.
+        As long as all that is asked finds a place, more is tried, up to `most`, which is what this namespace leaves.
         """
         last, self._last = self._last, level
         if last is None:
@@ -126,10 +127,8 @@ class Cable:
         self.was_full = level.refusals > last.refusals
         if self.was_full or level.collections - last.collections > _COLLECTIONS_MAX:
             self._least = max(_FEWEST, self._least // 2)
-            self._grown_mono = now
+            self._grows_mono = now + _GROWS_AFTER_S
         elif self._capacity >= _LEAST:
             self._least = _LEAST
-            self._grown_mono = now
-        elif now - self._grown_mono >= _GROWS_EVERY_S:
-            self._least = min(level.threshold, self._least * 2)
-            self._grown_mono = now
+        elif now >= self._grows_mono:
+            self._least = max(_LEAST, min(most, self._least * 2))

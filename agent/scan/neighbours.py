@@ -6,6 +6,7 @@ what is sent to a new neighbour without an error, so that silence means nothing 
 
 from __future__ import annotations
 
+import errno
 import struct
 from enum import IntEnum
 from ipaddress import IPv4Address
@@ -50,11 +51,12 @@ class TableLevel(msgspec.Struct, frozen=True):
 
 
 class Neighbours(msgspec.Struct, frozen=True):
-    """The entries of this namespace, by address as a number. `spare`: how many of them take nobody's place, since the
+    """The entries of this namespace, by address as a number. `held` of them take a place; `spare` do not, since the
     kernel gives them up on demand or does not count them.
     """
 
     standing: dict[int, NeighbourState]
+    held: int
     spare: int
 
 
@@ -83,6 +85,8 @@ class NeighbourTable:
         found: dict[int, bytes] = {}
         for body in self._netlink.dump(_GET_TABLES, struct.pack("=Bxxx", IPV4)):
             found = found or attributes(body, 4)  # then come the settings of each interface
+        if not found.keys() >= {_THRESHOLD, _CONFIG, _STATS}:
+            raise OSError(errno.ENODATA, "this kernel does not say how full its neighbour table is")
         stats = _TABLE_STATS.unpack_from(found[_STATS])
         return TableLevel(
             entries=_TABLE_CONFIG.unpack_from(found[_CONFIG])[2],
@@ -94,11 +98,13 @@ class NeighbourTable:
     def neighbours(self) -> Neighbours:
         """All entries. Takes some 2 us for each."""
         standing: dict[int, NeighbourState] = {}
-        spare = 0
+        held = spare = 0
         for body in self._entries():
             _, _, _, _, state, flags, _ = _NEIGHBOUR.unpack_from(body)
             if state & (_FAILED | _NOARP | _PERMANENT) or flags & _LEARNED_ELSEWHERE:
                 spare += 1
+            else:
+                held += 1
             kind, _, address = _DESTINATION.unpack_from(body, _NEIGHBOUR.size)
             if kind != _DESTINATION.size:
                 continue
@@ -111,7 +117,7 @@ class NeighbourTable:
                 standing[number] = (
                     NeighbourState.NOBODY if state & _FAILED else NeighbourState.ASKED
                 )
-        return Neighbours(standing, spare)
+        return Neighbours(standing, held, spare)
 
     def macs(self) -> dict[str, str]:
         """Hardware addresses (`02:11:22:33:44:55`) by address, of those neighbours that are known."""

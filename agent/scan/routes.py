@@ -29,7 +29,7 @@ class SpansByRoute(msgspec.Struct, frozen=True):
     other: tuple[Range, ...]
 
 
-def reach_of(spans: Iterable[Range]) -> SpansByRoute:
+def spans_by_route(spans: Iterable[Range]) -> SpansByRoute:
     """Tell them apart, as the kernel's routes stand now. Raises OSError where it does not say."""
     on_link: list[Range] = []
     other: list[Range] = []

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from ipaddress import IPv4Address
 from typing import Final
 
@@ -31,7 +32,9 @@ from contract.ranges import Range, merge
 Progress = Callable[[ScanProgress], Awaitable[None]]
 OTHERS_MOST: Final = 10_000  # rows of addresses where no miner is
 _TELL_S: Final = 0.25
-_KEEP_S: Final = 5.0
+_SLOW_S: Final = 1.5  # a miner has said who it is by then
+_SLOW_SHARE: Final = 8  # so many times the usual number, at most, are waited for
+_KEEP_S: Final = 2.0  # as much as a crash may cost
 _CUT: Final = Saying(AddressVerdict.NOT_ASKED, note="the scan ended before")
 
 
@@ -89,7 +92,7 @@ class ScanRun:
         self._is_seen_through = False
         self._sweep: Sweep | None = None
         self._waiting: deque[Swept] = deque()
-        self._at_work = 0
+        self._at_work = self._slow = 0
         self._is_cut = False
 
     def take_up(self, cut: CutScan) -> None:
@@ -225,18 +228,47 @@ class ScanRun:
             if self._is_cut:
                 continue
             self._waiting.append(each)
-            if self._at_work < self._section.identify_at_once:
-                self._at_work += 1
-                self._visits.create_task(self._work(), name="scan-visits")
+        self._hire()
         self._note_first_pass()
+
+    @property
+    def _places(self) -> int:
+        """How many may be looked at side by side. Who says nothing for long takes no place from the others."""
+        at_once = self._section.identify_at_once
+        return at_once + min(self._slow, _SLOW_SHARE * at_once)
+
+    def _hire(self) -> None:
+        for _ in range(min(len(self._waiting), self._places - self._at_work)):
+            self._at_work += 1
+            self._visits.create_task(self._work(), name="scan-visits")
 
     async def _work(self) -> None:
         try:
-            while self._waiting:
+            while self._waiting and self._at_work <= self._places:
                 swept = self._waiting.popleft()
-                self._take_down(swept.ip, await self._visitor.visit(swept))
+                with self._giving_place():
+                    visited = await self._visitor.visit(swept)
+                self._take_down(swept.ip, visited)
         finally:
             self._at_work -= 1
+
+    @contextmanager
+    def _giving_place(self) -> Iterator[None]:
+        """To another one, once this takes long."""
+        is_slow = False
+
+        def give() -> None:
+            nonlocal is_slow
+            is_slow = True
+            self._slow += 1
+            self._hire()
+
+        timer = asyncio.get_running_loop().call_later(_SLOW_S, give)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            self._slow -= is_slow
 
     def _take_down(self, ip: str, visited: Visited) -> None:
         row = visited.row
@@ -267,7 +299,7 @@ class ScanRun:
         rows, self._fresh = tuple(self._fresh), []
         await self._progress(
             ScanProgress(
-                done=self._verdicts.done,
+                done=self._verdicts.done + self._verdicts.halfway // 2,
                 total=len(self._verdicts),
                 found=len(self._miners),
                 rows=rows,

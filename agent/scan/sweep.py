@@ -20,7 +20,7 @@ from agent.scan.connects import SHORTAGES, ConnectOutcome, Connects
 from agent.scan.neighbours import NeighbourTable
 from agent.scan.order import Marks, SweepOrder
 from agent.scan.pace import Patience, on_link, routed, unhurried
-from agent.scan.routes import SpansByRoute, reach_of
+from agent.scan.routes import SpansByRoute, spans_by_route
 from agent.scan.swept import Manner, SweepPlan, Swept
 from agent.scan.visit import NO_PLACE, Lane, Visit
 from contract.clock import Clock
@@ -108,25 +108,25 @@ class Sweep:
 
     def _prepare(self, stack: ExitStack) -> None:
         plan, per_s, now = self._plan, self._section.addresses_per_s, self._clock.mono()
-        reach = SpansByRoute((), plan.spans)
+        ways = SpansByRoute((), plan.spans)
         try:
-            reach = reach_of(plan.spans)
-            if reach.on_link:
+            ways = spans_by_route(plan.spans)
+            if ways.on_link:
                 table = self._neighbours or stack.enter_context(NeighbourTable())
                 self._cable = Cable(table, self._clock)
         except OSError as error:
             self.counts.unguarded = str(error)
-            reach = SpansByRoute((), plan.spans)
-        self._order = SweepOrder(reach.other, self._likely)
+            ways = SpansByRoute((), plan.spans)
+        self._order = SweepOrder(ways.other, self._likely)
         self._first_open = 0
         self._marks: Marks | None = None
         if plan.manner in (Manner.DEFAULT, Manner.LOW) and len(plan.ports) > 1:
-            self._marks = Marks(sum(len(span) for span in reach.other))
+            self._marks = Marks(sum(len(span) for span in ways.other))
         pace = routed(plan.manner, per_s, now)
         self._first = Lane(self._asked(self._order), pace)
         self._second: Lane | None = None
         pace = on_link(plan.manner, per_s, now)
-        self._local = Lane(self._asked(SweepOrder(reach.on_link, self._likely)), pace)
+        self._local = Lane(self._asked(SweepOrder(ways.on_link, self._likely)), pace)
 
     def _asked(self, order: SweepOrder) -> Iterator[tuple[int, int]]:
         skip = self._plan.skip

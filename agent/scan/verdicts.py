@@ -98,6 +98,13 @@ class Verdicts:
             pairs = zip(self._sayings, self._counts, strict=True)
             return sum(count for saying, count in pairs if saying.is_final)
 
+    @property
+    def halfway(self) -> int:
+        """Of how many something is said, and more will be."""
+        with self._lock:
+            pairs = zip(self._sayings, self._counts, strict=True)
+            return sum(n for said, n in pairs if said.verdict is not None and not said.is_final)
+
     def counts(self) -> dict[AddressVerdict, int]:
         """Addresses by verdict, those that may still answer left out."""
         found = dict.fromkeys(AddressVerdict, 0)

@@ -16,6 +16,7 @@ from agent.miners.known import known_miners, login_refused
 from agent.miners.rigs import address_of
 from agent.miners.site import Site, open_site
 from agent.miners.territory import Territory
+from agent.scan.crowding import TABLE_FIX, crowding
 from agent.sinks.sink import SinkEntry
 from contract.clock import Clock
 from contract.errors import (
@@ -58,6 +59,25 @@ def ranges_check(config: Config, settings: Settings | None) -> Iterator[Finding]
 
 def _of_the_cloud(settings: Settings) -> tuple[str, ...]:
     return (*settings.ranges, *(each.range for each in settings.named))
+
+
+async def neighbours_check(config: Config) -> Finding:
+    """Whether the neighbour table of this host holds those who are asked and polled on its own networks."""
+    subject = "neighbour table"
+    spans = Territory(config.miners, named=tuple(each.range for each in config.ranges)).ranges
+    known = await asyncio.to_thread(known_miners, config.state.dir / "inventory.db")
+    found = crowding(spans, known)
+    places = f"it has places for {found.places}"
+    if found.miners > found.places:
+        text = f"{counted(found.miners, 'known miner is', 'known miners are')} on networks of this host, and {places}: "
+        return Finding(
+            WARNING, subject, f"{text}some will look offline that are not; run: {TABLE_FIX}"
+        )
+    if found.addresses > found.places:
+        text = f"{found.addresses} addresses to be scanned are on networks of this host, and {places}: "
+        text += f"a scan takes some {found.scan_s} s for that alone, and more miners than places could not be polled; "
+        return Finding(WARNING, subject, f"{text}run: {TABLE_FIX}")
+    return Finding(OK, subject, f"{places}, and {found.addresses} may be needed")
 
 
 async def sink_check(sink: SinkEntry, config: Config) -> list[Finding]:

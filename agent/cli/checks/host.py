@@ -154,21 +154,6 @@ def host_check(clock: Clock) -> Iterator[Finding]:
         )
     else:
         yield Finding(OK, "open files", f"up to {hard} are allowed")
-    threshold = _neighbours()
-    if threshold is not None and threshold <= 1024:
-        yield Finding(
-            WARNING,
-            "neighbour table",
-            f"gc_thresh3 is {threshold}: scans of more than a /22 on the own network may fail; run: "
-            "sysctl -w net.ipv4.neigh.default.gc_thresh3=16384",
-        )
-
-
-def _neighbours() -> int | None:
-    try:
-        return int(Path("/proc/sys/net/ipv4/neigh/default/gc_thresh3").read_text("ascii"))
-    except (OSError, ValueError):
-        return None
 
 
 async def daemon_check(config: Config, path: Path) -> Finding:

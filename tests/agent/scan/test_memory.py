@@ -89,6 +89,27 @@ async def test_a_cut_scan_goes_on_where_it_stopped(tmp_path: Path) -> None:
             assert afresh.connects >= 60
 
 
+async def test_how_far_it_is_is_kept_on_the_way_for_a_crash_gives_no_notice(tmp_path: Path) -> None:
+    slow = ScanSection(connect_timeout_s=0.5, addresses_per_s=20)
+    async with simulated("antminer:1") as (farm, site, _):
+        net = f"{net_of(farm)}.0/24"
+        async with ScanMemory(tmp_path / "scans.db") as memory:
+            task = asyncio.create_task(over(site, memory, slow).scan((net,), manner="low", key="a"))
+
+            async def is_kept() -> bool:
+                return await plan_of(memory) is not None
+
+            await until(is_kept, within_s=30)
+            async with ScanMemory(tmp_path / "scans.db") as after:
+                killed = await after.cut("a", await plan_of(memory) or b"", VirtualClock().now())
+            assert killed is not None
+            assert [each.ip for each in killed.rows.miners] == [next(iter(farm.miners)).ip]
+            assert 1.0 < killed.seconds < 10.0
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+
 @pytest.mark.parametrize("why", ["another key", "another range", "too old", "damaged"])
 async def test_a_cut_scan_is_not_taken_up_by_another(tmp_path: Path, why: str) -> None:
     slow = ScanSection(connect_timeout_s=0.5, addresses_per_s=20)
@@ -101,7 +122,7 @@ async def test_a_cut_scan_is_not_taken_up_by_another(tmp_path: Path, why: str) -
             with pytest.raises(asyncio.CancelledError):
                 await task
             if why == "damaged":
-                scan = await memory.cut("a", await plan_of(memory), VirtualClock().now())
+                scan = await memory.cut("a", await plan_of(memory) or b"", VirtualClock().now())
                 assert scan is not None
                 await memory.keep("a", msgspec.structs.replace(scan, addresses=b"nonsense"))
             if why == "too old":
@@ -113,10 +134,9 @@ async def test_a_cut_scan_is_not_taken_up_by_another(tmp_path: Path, why: str) -
         assert add_up(told)
 
 
-async def plan_of(memory: ScanMemory) -> bytes:
-    assert memory._db is not None
-    (plan,) = memory._db.execute("SELECT plan FROM cut").fetchone()
-    return bytes(plan)
+async def plan_of(memory: ScanMemory) -> bytes | None:
+    rows = await memory._asked(lambda db: db.execute("SELECT plan FROM cut").fetchall(), [])
+    return rows[0][0] if rows else None
 
 
 async def test_a_scan_that_nobody_waits_for_gives_way_and_goes_on(tmp_path: Path) -> None:

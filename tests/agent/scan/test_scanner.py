@@ -9,15 +9,22 @@ import pytest
 from agent.config.miners import ScanSection, TelemetrySection
 from agent.miners.inventory import Inventory
 from agent.miners.site import open_site
-from agent.ports import AddressVerdict, OtherAddresses, ScanProgress, ScanRow, ScanSummary
+from agent.ports import (
+    AddressVerdict,
+    FoundMiner,
+    OtherAddresses,
+    ScanProgress,
+    ScanRow,
+    ScanSummary,
+)
 from agent.scan.autoscan import AutoScan
 from agent.scan.scanner import FarmScanner
 from agent.telemetry.buffer import ReadingBuffer
 from agent.telemetry.poller import Poller
 from contract.clock import SystemClock
 from contract.errors import BadParamsError
-from tests.agent.onfarm import MemorySink, simulated
-from tests.virtual_time import VirtualClock
+from tests.agent.onfarm import MemorySink, free_base, simulated
+from tests.virtual_time import VirtualClock, loop_clock
 from tests.waiting import until
 
 CLOCK = SystemClock()  # of a sweep: its thread waits in earnest
@@ -159,6 +166,32 @@ def one_of(summary: ScanSummary, ip: str) -> OtherAddresses:
     return found
 
 
+async def test_hosts_that_accept_and_say_nothing_hold_up_no_miner() -> None:
+    mute_net = free_base().rpartition(".")[0]
+    async with simulated("antminer:2") as (_, site, config):
+        port = site.ports.rpc_port
+        mute = [socket.create_server((f"{mute_net}.{n}", port)) for n in range(1, 6)]
+        section = SECTION.model_copy(update={"identify_at_once": 1})
+        scanner = FarmScanner(
+            site.fleet, site.territory, section, site.scan_ports, loop_clock(), look_timeout_s=60
+        )
+        clock, at = loop_clock(), dict[str, float]()
+
+        async def progress(now: ScanProgress) -> None:
+            at.update({each.ip: clock.mono() for each in now.rows if isinstance(each, FoundMiner)})
+
+        began = clock.mono()
+        summary = await scanner.scan(
+            (f"{mute_net}.1-{mute_net}.5", *config.miners.ranges), progress
+        )
+        for each in mute:
+            each.close()
+    assert (summary.found, summary.failed, len(at)) == (2, 5, 2)
+    # Each of the silent ones holds out for two questions of 2 s.
+    assert max(at.values()) - began < 3.9
+    assert summary.seconds < 12.0
+
+
 async def test_what_policy_forbids_is_refused() -> None:
     async with simulated("antminer:1") as (_, site, _config):
         scanner = scanner_over(site)
@@ -194,15 +227,27 @@ async def test_a_cancelled_scan_leaves_nothing_behind() -> None:
 class Counting:
     def __init__(self) -> None:
         self.asked: list[tuple[str, ...]] = []
+        self.manners: list[tuple[str, str | None]] = []
 
     def so_far(self) -> ScanSummary | None:
         return None
 
     async def scan(self, ranges, progress=None, *, manner="default", key=None) -> ScanSummary:
         self.asked.append(ranges)
+        self.manners.append((manner, key))
         return ScanSummary(
             addresses=0, silent=0, refused=0, unknown=0, failed=0, found=0, new=0, seconds=0
         )
+
+
+async def test_at_start_somebody_may_wait_on_schedule_nobody_does() -> None:
+    scanner = Counting()
+    auto = AutoScan(scanner, ScanSection(every_s=3600.0), ("10.0.0.0/24",), VirtualClock())
+    task = asyncio.create_task(auto.run())
+    await until(lambda: len(scanner.manners) == 3, within_s=20_000)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert scanner.manners == [("default", "auto"), ("low", "auto"), ("low", "auto")]
 
 
 async def test_ranges_are_scanned_at_start_and_the_cloud_may_add_some() -> None:

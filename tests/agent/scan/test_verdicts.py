@@ -36,7 +36,7 @@ def test_the_same_of_neighbours_is_told_as_one_range_but_not_across_a_gap() -> N
         ("10.0.0.9", "silent"),
         ("10.0.0.11-10.0.0.12", "silent"),
     ]
-    assert (verdicts.unseen, verdicts.done, len(verdicts)) == (2, 8, 11)
+    assert (verdicts.unseen, verdicts.done, verdicts.halfway, len(verdicts)) == (2, 8, 1, 11)
     assert (verdicts.counts()[AddressVerdict.SILENT], verdicts.asking) == (7, 0)
 
 
