@@ -24,7 +24,7 @@ from tests.drivers.antminer.stage import next_base, timing
 from tests.judges.pure_reads import SECRET, check_only_read
 from tests.waiting import until
 
-HANGING: Final = ("silent", "queue", "echo")
+HANGING: Final = ("silent", "queue")
 """Hosts that leave a question without an end: told as broken, for a miner may be so for a while."""
 
 
