@@ -112,3 +112,12 @@ async def test_one_with_the_ports_of_two_makes_is_a_miner_if_it_tells_its_mac_to
         found = await met(miner, farm, doors)
         assert isinstance(found, MinerDriver)
         assert found.identity.mac == miner.mac
+
+
+async def test_one_with_the_ports_of_two_makes_and_no_mac_is_nobodys():
+    async with await Farm.start("iceriver/ks5l", base=next_base()) as farm:
+        miner: Any = farm.miners[0]
+        miner.faults.add("changes_mac", mac="")
+        doors = Doors(open=frozenset(farm.ports[kind] for kind in ("http", "rpc", "daemon")))
+        with pytest.raises(WrongDeviceError, match="ports of two makes"):
+            await met(miner, farm, doors)
