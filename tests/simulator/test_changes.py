@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import signal
+import sys
+from contextlib import suppress
 
 import pytest
 
@@ -188,3 +192,53 @@ async def test_a_file_of_changes_is_done_line_by_line_and_each_once(start, tmp_p
         with pytest.raises(SpecError):
             changes.carry_out(farm)
         changes.carry_out(farm)
+
+
+@pytest.mark.real_time
+async def test_the_command_stands_where_it_is_told_changes_by_lines_and_tells_what_it_heard(
+    base, tmp_path
+):
+    addresses, changes, tap = (tmp_path / name for name in ("addresses", "changes", "tap"))
+    net = base.rpartition(".")[0]
+    addresses.write_text(f"{net}.7\n{net}.9\n")
+    ports = [f"--{name}-port=0" for name in ("http", "rpc", "v3", "daemon")]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", "from simulator.cli import main; main()", "--make", "antminer/s21,host/silent",
+        "--addresses", str(addresses), "--changes", str(changes), "--tap", str(tap), *ports,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        ready = json.loads(await asyncio.wait_for(process.stdout.readline(), 20))
+        assert [each["ip"] for each in ready["miners"]] == [f"{net}.7", f"{net}.9"]
+        changes.write_text('{"change": "paint"}\n{"change": "renumber", "count": 1}\n')
+        for problem in (b"farm not changed: cannot be done: {", b""):
+            process.send_signal(signal.SIGHUP)
+            if problem:
+                said = await asyncio.wait_for(process.stderr.readline(), 10)
+                assert problem in said
+        async with asyncio.timeout(10):
+            while True:
+                with suppress(ConnectionRefusedError):
+                    _, writer = await asyncio.open_connection(f"{net}.10", ready["rpc_port"])
+                    break
+                await asyncio.sleep(0.01)
+        writer.close()
+        _, writer = await asyncio.open_connection(f"{net}.9", ready["rpc_port"])
+        writer.write(b"hello")
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+        process.terminate()
+        await asyncio.wait_for(process.communicate(), 10)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    (heard,) = [json.loads(line) for line in tap.read_text().splitlines()]
+    assert (heard["ip"], heard["port"], heard["data"]) == (
+        f"{net}.9",
+        ready["rpc_port"],
+        "hello",
+    )
