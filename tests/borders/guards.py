@@ -2986,6 +2986,35 @@ def _recognition() -> Iterator[Guard]:
         "elif False:",
         f"{test}a_miner_of_graphics_cards_is_asked_its_version_and_no_more",
     )
+    others = "tests/drivers/recognition/test_other_hosts.py::test_"
+    yield Guard(
+        "what speaks before it is asked is asked nothing",
+        tree,
+        "if said := self._doors.unasked():",
+        'if said := b"":',
+        f"{others}what_speaks_before_it_is_asked_is_asked_nothing",
+    )
+    yield Guard(
+        "an AntMiner with another make's port is sent no login",
+        tree,
+        "if found is not None and self._is_doubtful:",
+        "if False:",
+        f"{others}one_with_the_ports_of_two_makes_is_none_and_is_sent_no_login",
+    )
+    yield Guard(
+        "one with the ports of two makes tells its MAC or is nobody's",
+        tree,
+        "self._has_ports_of_two and claim.identity.mac is None",
+        "False",
+        f"{others}one_with_the_ports_of_two_makes_and_no_mac_is_nobodys",
+    )
+    yield Guard(
+        "a page with the right title at every path is no IceRiver's",
+        "drivers/iceriver/identify.py",
+        "    except MalformedError:  # the same page at every path is another's, for all its title",
+        "    except ():",
+        f"{others}no_other_host_is_taken_for_a_miner_or_sent_more_than_a_read",
+    )
     yield Guard(
         "a banner holds no control character",
         "drivers/stranger.py",
