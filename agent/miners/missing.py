@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterable
 from typing import Final
 
@@ -14,6 +15,7 @@ from contract.miner import Identity
 GATHER_S: Final = 2.0  # what is lost together is looked for together
 AGAIN_S: Final = 30.0  # after the first time in vain; then twice as long each time
 AT_MOST_S: Final = 3600.0
+GIVE_UP_S: Final = 86_400.0  # what is away for longer is found by a scan, or where it was
 BOOT_S: Final = 90.0  # of the device: what was just ordered about is most likely to be back by then
 
 
@@ -25,6 +27,7 @@ class Absent(msgspec.Struct):
     mac: str
     ip: str
     identity: Identity
+    lost_mono: float
     due_mono: float
     tries: int = 0
     back_mono: float | None = None
@@ -72,7 +75,7 @@ class Missing:
         wait_s = GATHER_S if tries == 0 else _back_off_s(tries)
         if ordered_mono is not None:
             wait_s = max(wait_s, ordered_mono + self._boot_s - now)
-        self._absent[mac] = Absent(mac, ip, identity, now + wait_s, tries)
+        self._absent[mac] = Absent(mac, ip, identity, now, now + wait_s, tries)
         self._changed.set()
 
     def find(self, mac: str, ip: str) -> None:
@@ -93,9 +96,9 @@ class Missing:
             now = self._clock.mono()
             if any(each.due_mono <= now for each in missing):
                 return tuple(each for each in missing if each.due_mono <= now + AGAIN_S / 2)
-            wait_s = min((each.due_mono - now for each in missing), default=None)
+            wait_s = min((each.due_mono - now for each in missing), default=math.inf)
             try:
-                async with asyncio.timeout(wait_s):
+                async with asyncio.timeout(None if wait_s == math.inf else wait_s):
                     await self._changed.wait()
             except TimeoutError:
                 continue
@@ -106,7 +109,8 @@ class Missing:
         for each in looked_for:
             if self._absent.get(each.mac) is each:
                 each.tries += 1
-                each.due_mono = now + _back_off_s(each.tries)
+                is_over = now - each.lost_mono > GIVE_UP_S
+                each.due_mono = math.inf if is_over else now + _back_off_s(each.tries)
 
 
 def _back_off_s(tries: int) -> float:

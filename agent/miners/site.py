@@ -13,7 +13,7 @@ from agent.miners.inventory import Inventory
 from agent.miners.rigs import Rigs, rigs_of
 from agent.miners.territory import Territory
 from contract.clock import Clock
-from contract.miner import Endpoint
+from contract.miner import Endpoint, Identity, Make
 from contract.ports import PORTS
 from drivers.base import Timing
 
@@ -35,6 +35,21 @@ class Site(msgspec.Struct, frozen=True):
 
         names = (name for entry in DRIVERS for name in entry.ports)
         return tuple(dict.fromkeys(getattr(self.ports, name) for name in names))
+
+    def ports_of(self, identity: Identity) -> tuple[int, ...]:
+        """Where this miner takes connections, the likeliest first: at a port of its make's own rather than at that of
+        the web.
+        """
+        ports = self.ports
+        match identity.make:
+            case Make.ANTMINER:
+                return (ports.rpc_port, ports.http_port)
+            case Make.WHATSMINER:
+                return (ports.v3_port if identity.generation == "v3" else ports.rpc_port,)
+            case Make.ICERIVER:
+                return (ports.daemon_port, ports.http_port)
+            case _:
+                return self.scan_ports
 
     @property
     def look_timeout_s(self) -> float:

@@ -23,6 +23,7 @@ from drivers.base import Depth, Driver
 log = structlog.get_logger(__name__)
 _LOOKS_AFTER_TASK: Final = 3
 _UNSURE_MOST: Final = 3
+_ASKED_AFTER: Final = frozenset(2**n for n in range(1, 17))  # failures in a row
 _TICK_S: Final = 0.02  # what is due within this time is begun together
 
 
@@ -198,6 +199,8 @@ class Poller:
                 return
         depth = self._depth(plan, driver)
         seen = await look(driver, depth, timeout_s=self._timeout_s)
+        if seen is not None and seen.reading is None and self._fleet.at(ip) is not driver:
+            return  # it was found elsewhere meanwhile: nothing is said of it here
         if seen is not None and self._is_doubtful(ip, plan, driver, seen):
             await self._ask_who(ip)
             if self._fleet.at(ip) is not driver or self._is_other_device(ip, driver, seen):
@@ -228,6 +231,9 @@ class Poller:
             self._say(driver, seen, None, None)
             if seen.error == ErrorCode.UNREACHABLE:
                 self._fleet.note_silence(ip)
+            # Another make may be there by now, which this driver cannot read.
+            if plan.failures in _ASKED_AFTER and seen.error != ErrorCode.AUTH_FAILED:
+                await self._ask_who(ip)
             return
         self._fleet.note_answer(ip)
         if plan.failures and not said:
