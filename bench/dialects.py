@@ -20,6 +20,7 @@ from contract.clock import SystemClock
 from contract.miner import Endpoint
 from drivers.base import Depth, Driver, Timing
 from drivers.registry import recognise
+from drivers.stranger import Stranger
 from drivers.wire import Wire
 
 EACH: Final = 20
@@ -115,8 +116,8 @@ async def _measured(ready: dict[str, Any]) -> None:
             credentials=factory_default,
             wire_factory=wire_for,
         )
-        if driver is None:
-            raise RuntimeError(f"nobody is known at {endpoint.host}")
+        if isinstance(driver, Stranger):
+            raise SystemExit(f"nobody is known at {endpoint.host}")
         own = next(wire for wire in wires if wire is driver.wire)  # type: ignore[attr-defined]
         name = f"{driver.identity.make} {driver.identity.generation}"
         by_model[f"{name:<18} {driver.identity.model}"].append((driver, own))

@@ -35,6 +35,7 @@ from contract.link import ReadingsReply, ReadingsRequest
 from contract.miner import Endpoint, Reading
 from drivers.base import Depth, Driver
 from drivers.registry import open_driver, recognise
+from drivers.stranger import Stranger
 from service.limits import raise_open_files, settle_memory
 
 _TICK_S: Final = 0.002
@@ -205,7 +206,7 @@ class PollingAgent:
 
         async def meet(endpoint: Endpoint, **more: Any) -> Any:
             driver = await recognise(endpoint, clock=clock, timing=timing, **more)
-            return None if driver is None else TimedDriver(driver, self)
+            return driver if isinstance(driver, Stranger) else TimedDriver(driver, self)
 
         ports = Endpoint(host="", http_port=setup.http_port, rpc_port=setup.rpc_port)
         return Fleet(
@@ -224,7 +225,7 @@ class PollingAgent:
         async def one(ip: str) -> None:
             async with gate:
                 driver, _ = await fleet.look_at(ip)
-                if driver is None:
+                if isinstance(driver, Stranger):
                     raise SystemExit(f"{ip} is not recognised")
 
         await asyncio.gather(*map(one, self._setup.addresses))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar, Generic, TypeVar
 
@@ -15,8 +14,8 @@ from drivers.wire import Wire
 Driven = TypeVar("Driven", bound=MinerDriver)
 
 
-class Entry(ABC, Generic[Driven]):
-    """One make: where it may be found, how it is recognised, what can be done to it."""
+class Entry(Generic[Driven]):
+    """One make: where it may be found, and what can be done to it."""
 
     make: ClassVar[Make]
     # Of Endpoint: where this make may be found. Without any, each one is enrolled, and never scanned for.
@@ -28,13 +27,6 @@ class Entry(ABC, Generic[Driven]):
     def generations(self) -> Mapping[str, Capabilities]:
         """What each generation of it can do, oldest first; those that are only read have no changes."""
         return self.ways.generations
-
-    @abstractmethod
-    async def recognise(self, wire: Wire, credentials: CredentialsFor) -> Driven | None:
-        """A driver if this make answers; `None` if something else does. Asks nothing that needs a password before it
-        is sure. Raises UnreachableError when nothing answers where this make listens, MalformedError for what answers
-        neither as this make nor as anything else.
-        """
 
     def open_driver(
         self,

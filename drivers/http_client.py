@@ -48,7 +48,13 @@ class HttpClient:
         return await self._wire.exchange(
             self._port,
             build_request(
-                method, path, self._host, headers=headers, body=body, more_bytes=more_bytes
+                method,
+                path,
+                self._host,
+                headers=headers,
+                body=body,
+                more_bytes=more_bytes,
+                keep=permit is None and self._wire.keeps(self._port),
             ),
             ResponseDecoder(
                 body_cap_bytes=cap_bytes, sink=sink, truncate=truncate or sink is not None

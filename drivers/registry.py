@@ -6,20 +6,17 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from contract.clock import Clock
-from contract.errors import (
-    MalformedError,
-    MinerError,
-    UnreachableError,
-    UnsupportedError,
-    WrongDeviceError,
-)
+from contract.errors import UnsupportedError
 from contract.miner import Endpoint, Identity
 from drivers.antminer.entry import ANTMINER
 from drivers.base import Driver, Timing
+from drivers.doors import Doors
 from drivers.driver import CredentialsFor
 from drivers.entry import Entry
 from drivers.iceriver.entry import ICERIVER
+from drivers.recognition.tree import Recognition
 from drivers.rig.entry import RIG
+from drivers.stranger import Stranger
 from drivers.whatsminer.entry import WHATSMINER
 from drivers.wire import Wire
 
@@ -35,40 +32,18 @@ async def recognise(
     clock: Clock,
     timing: Timing,
     credentials: CredentialsFor,
+    doors: Doors | None = None,
     wire_factory: WireFactory = Wire,
-) -> Driver | None:
-    """Ask who is there. `None`: something answers that no driver claims.
+) -> Driver | Stranger:
+    """Ask who is there. `doors` is what is known of its ports by now; its sockets carry the first questions, and none
+    of them is open afterwards.
 
     `credentials` is asked with what is known so far (make and model first, the MAC later).
     Raises UnreachableError when nothing answers, MalformedError when what answers is broken and no driver claims it,
     WrongDeviceError when two drivers claim it.
     """
-    claims: list[Driver] = []
-    silent: list[UnreachableError] = []
-    broken: list[MinerError] = []
-    # one without ports is enrolled, and what answers at an address says nothing of it
-    listening = [entry for entry in DRIVERS if entry.ports]
-    for entry in listening:
-        wire = wire_factory(endpoint, clock, timing)
-        try:
-            driver = await entry.recognise(wire, credentials)
-        except UnreachableError as error:
-            silent.append(error)
-        except MalformedError as error:
-            broken.append(error)
-        else:
-            if driver is not None:
-                claims.append(driver)
-    if len(claims) > 1:
-        names = " and ".join(each.make for each in claims)
-        raise WrongDeviceError(f"{endpoint.host} could be {names}: not touched")
-    if claims:
-        return claims[0]
-    if broken:
-        raise broken[0]
-    if len(silent) == len(listening):
-        raise silent[0]
-    return None
+    wire = wire_factory(endpoint, clock, timing)
+    return await Recognition(wire, credentials, doors or Doors()).settle()
 
 
 def open_driver(

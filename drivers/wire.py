@@ -7,11 +7,12 @@ hostile or dying miner can do ends in a named error by the deadline.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Final, Generic, Protocol, TypeVar, cast
+from typing import Any, BinaryIO, Final, Generic, Protocol, TypeVar, cast
 
 import msgspec
 
@@ -25,10 +26,12 @@ from contract.errors import (
 )
 from contract.miner import Endpoint
 from drivers.base import Permit, Timing
+from drivers.doors import Doors
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
+FIRST_BYTES: Final = 512  # of what came first on a connection
 CHUNK_BYTES: Final = 256 * 1024  # how much of a file is in memory at once
 
 
@@ -48,6 +51,14 @@ class Talker(Decoder[T_co], Protocol[T_co]):
 
     def say(self) -> bytes | None:
         """What to send next, asked after each `feed` that gave no reply yet; `None` while it only listens."""
+
+
+class Staying(Decoder[T_co], Protocol[T_co]):
+    """A decoder that knows whether another request may follow on its connection."""
+
+    @property
+    def stays(self) -> bool:
+        """Whether the device keeps the connection behind the reply, as far as the reply tells."""
 
 
 class Drain(Protocol):
@@ -85,6 +96,9 @@ class Wire:
         self._lock = asyncio.Lock()
         self._quiet_until_mono = 0.0
         self._check: Callable[[], Awaitable[None]] | None = None
+        self._doors: Doors | None = None
+        self._heard: dict[int, bytes] | None = None
+        self._kept: dict[int, _Link[Any] | None] = {}
 
     @property
     def is_busy(self) -> bool:
@@ -103,6 +117,36 @@ class Wire:
             yield
         finally:
             self._check = None
+
+    @contextmanager
+    def entering(self, doors: Doors) -> Iterator[dict[int, bytes]]:
+        """The first read at a port goes over the connection that is open there already, where one is; those that no
+        read took are closed in the end. Gives what is heard meanwhile: of each port that took a connection the
+        beginning of what came first (b"" where nothing did).
+        """
+        self._doors, self._heard = doors, {}
+        try:
+            yield self._heard
+        finally:
+            self._doors = self._heard = None
+            doors.close()
+
+    @contextmanager
+    def keeping(self, port: int) -> Iterator[None]:
+        """Reads at that port follow each other on one connection, as long as the device keeps it."""
+        if port in self._kept:  # by whoever asks for more than this
+            yield
+            return
+        self._kept[port] = None
+        try:
+            yield
+        finally:
+            if (link := self._kept.pop(port)) is not None:
+                link.close()
+
+    def keeps(self, port: int) -> bool:
+        """Whether a request to that port is to ask for its connection to be kept."""
+        return port in self._kept
 
     async def exchange(
         self,
@@ -135,11 +179,7 @@ class Wire:
         async with self._turn():
             if self._quiet_until_mono > 0.0:
                 await self._quiet()
-            link = _Link(decoder, cap_bytes, sink)
-            try:
-                return await self._read(port, request, link, deadline_s)
-            finally:
-                link.close()
+            return await self._read(port, request, decoder, deadline_s, cap_bytes, sink)
 
     async def probe(self, port: int) -> bool:
         """Whether a connect to `port` succeeds; it is closed at once, no byte is sent.
@@ -174,18 +214,78 @@ class Wire:
             await self.clock.sleep(left_s)
         self._quiet_until_mono = 0.0
 
-    async def _read(self, port: int, request: bytes, link: _Link[T], deadline_s: float) -> T:
+    async def _read(
+        self,
+        port: int,
+        request: bytes,
+        decoder: Decoder[T],
+        deadline_s: float,
+        cap_bytes: int,
+        sink: Drain | None,
+    ) -> T:
         loop = asyncio.get_running_loop()
         end = loop.time() + deadline_s
-        await self._connect(link.made, port, min(self.timing.connect_s, deadline_s))
-        timer = loop.call_at(end, link.expire, deadline_s)
+        link = await self._opened(port, decoder, cap_bytes, sink)
+        if link is not None:
+            with contextlib.suppress(_LostError):
+                return await self._said(link, port, request, end, deadline_s)
+        link = _Link(decoder, cap_bytes, sink)
+        try:
+            await self._connect(link.made, port, min(self.timing.connect_s, deadline_s))
+        except UnreachableError:
+            link.close()
+            raise
+        return await self._said(link, port, request, end, deadline_s)
+
+    async def _opened(
+        self, port: int, decoder: Decoder[T], cap_bytes: int, sink: Drain | None
+    ) -> _Link[T] | None:
+        """A connection that is there already: the kept one, or one that was made before the first question."""
+        if (kept := self._kept.get(port)) is not None:
+            self._kept[port] = None
+            if not kept.is_lost:
+                kept.again(decoder, cap_bytes, sink)
+                return kept
+            kept.close()
+        sock = None if self._doors is None else self._doors.take(port)
+        if sock is None:
+            return None
+        link = _Link(decoder, cap_bytes, sink)
+        link.is_new = False
+        try:
+            await asyncio.get_running_loop().create_connection(link.made, sock=sock)
+        except OSError:
+            sock.close()
+            return None
+        return link
+
+    async def _said(
+        self, link: _Link[T], port: int, request: bytes, end: float, deadline_s: float
+    ) -> T:
+        """The answer. Raises _LostError where a connection that was there already turns out to be dead."""
+        timer = asyncio.get_running_loop().call_at(end, link.expire, deadline_s)
+        is_whole = False
         try:
             link.write(request)
-            return await link.reply
+            reply = await link.reply
+            if not link.is_new and link.is_lost and not link.has_read:
+                raise _LostError("it hung up before")  # an empty answer, for some decoders
+            is_whole = True
+            return reply
+        except _LostError:
+            raise
         except MinerError as error:
+            if not link.is_new and link.is_lost and not link.has_read:
+                raise _LostError("it hung up before") from None
             raise _at(error, self.endpoint.host, port) from None
         finally:
             timer.cancel()
+            if self._heard is not None and not self._heard.get(port):
+                self._heard[port] = link.first
+            if is_whole and link.stays and self._kept.get(port, link) is None:
+                self._kept[port] = link
+            else:
+                link.close()
 
     async def _change(
         self,
@@ -293,6 +393,10 @@ class Wire:
             raise UnreachableError(f"cannot connect to {host}:{port}: {error}") from None
 
 
+class HungError(MalformedError):
+    """It took the request, and its answer was not whole by the deadline."""
+
+
 class TooLongError(MalformedError):
     """It sent more than the sum that is taken of it."""
 
@@ -311,6 +415,8 @@ class _Link(asyncio.Protocol, Generic[T]):
     def __init__(self, decoder: Decoder[T], cap_bytes: int, sink: Drain | None) -> None:
         self.reply: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self.is_lost = False
+        self.is_new = True  # made for the exchange that is under way
+        self.first = b""  # the beginning of what came first
         self._asked = False  # whether anything was sent
         self._decoder = decoder
         self._cap_bytes = cap_bytes
@@ -330,6 +436,26 @@ class _Link(asyncio.Protocol, Generic[T]):
     def is_unread(self) -> bool:
         """Whether the decoder has seen nothing of it."""
         return self._got_bytes == 0 and not self._asked
+
+    @property
+    def has_read(self) -> bool:
+        """Whether anything came since it was last asked."""
+        return self._got_bytes > 0
+
+    @property
+    def stays(self) -> bool:
+        """Whether another request may follow."""
+        return not self.is_lost and bool(getattr(self._decoder, "stays", False))
+
+    def again(self, decoder: Decoder[T], cap_bytes: int, sink: Drain | None) -> None:
+        """Begin another exchange on the same connection."""
+        self.reply = asyncio.get_running_loop().create_future()
+        self.is_new = False
+        self._decoder = decoder
+        self._cap_bytes = cap_bytes
+        self._got_bytes = 0
+        self._sink = sink
+        self._say = getattr(decoder, "say", None)
 
     def write(self, data: bytes) -> None:
         assert self._transport is not None
@@ -353,7 +479,7 @@ class _Link(asyncio.Protocol, Generic[T]):
     def expire(self, deadline_s: float) -> None:
         got = self._got_bytes
         what = f"its answer did not end, {got} bytes came" if got else "it hangs: no byte came"
-        self._fail(MalformedError(f"no reply within {deadline_s:g} s ({what})"))
+        self._fail(HungError(f"no reply within {deadline_s:g} s ({what})"))
 
     def close(self) -> None:
         """Let go of the connection; unsent bytes are dropped. Safe to call twice."""
@@ -373,7 +499,10 @@ class _Link(asyncio.Protocol, Generic[T]):
 
     def data_received(self, data: bytes) -> None:
         if self.reply.done():
+            self.is_lost = True  # whatever that is, it is no answer to the next question
             return
+        if not self._got_bytes:
+            self.first = data[:FIRST_BYTES]
         self._got_bytes += len(data)
         if self._got_bytes > self._cap_bytes:
             self._fail(TooLongError(f"it sent more than {self._cap_bytes} bytes"))
@@ -385,10 +514,9 @@ class _Link(asyncio.Protocol, Generic[T]):
             self._draining = asyncio.ensure_future(self._drain(self._sink))
 
     def eof_received(self) -> None:
+        self.is_lost = True
         if self._asked:
             self._end(None)
-        else:
-            self.is_lost = True
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_lost = True

@@ -30,6 +30,7 @@ from contract.clock import SystemClock
 from contract.errors import LOGIN_FIX, BadParamsError, ErrorCode, MinerError
 from contract.ranges import parse_range
 from drivers.base import Credentials, Depth, Driver
+from drivers.stranger import Stranger
 from service.hostuser import is_root, owner_of
 from service.limits import raise_open_files
 from service.ownfolder import ForeignFolderError, check_files, check_folder
@@ -298,7 +299,7 @@ def run_read(reach: Reach, host: str) -> Ended:
         site = reach.site((host,))
         try:
             driver, _ = await site.fleet.look_at(host)
-            if driver is None:
+            if isinstance(driver, Stranger):
                 return None, None, None
             try:
                 return driver, await driver.read(Depth.FULL), None

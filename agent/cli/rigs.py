@@ -33,6 +33,7 @@ from contract.errors import MinerError, WrongDeviceError
 from contract.miner import Identity, Make, Reading
 from drivers.base import Depth, Driver
 from drivers.rig.spec import MiningProgram
+from drivers.stranger import Stranger
 
 _KEY_S: Final = 10.0
 _SSH: Final = re.compile(r"(?P<user>[^@\s]+)@(?P<host>[^@:\s]+)(?::(?P<port>\d{1,5}))?")
@@ -218,7 +219,7 @@ async def _read(config: Config) -> tuple[Driver, Reading]:
     site = open_site(config, SystemClock(), Inventory(None))
     try:
         driver, _ = await site.fleet.look_at(address_of(config.rigs[-1]))
-        assert driver is not None  # of an enrolled rig there is one
+        assert not isinstance(driver, Stranger)  # of an enrolled rig there is a driver
         return driver, await driver.read(Depth.FULL)
     finally:
         await site.rigs.close()

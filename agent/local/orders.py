@@ -43,6 +43,7 @@ from contract.link import (
 from contract.outcome import Outcome
 from contract.task import SPECS, Kind, TaskName
 from drivers.base import Change, FirmwareUpdate, LogFile
+from drivers.stranger import Stranger
 from drivers.watch import ORDER_NOTE
 
 ORIGIN: Final = "onsite"
@@ -148,7 +149,7 @@ class LocalOrder:
         if host is None:
             raise LocalRefusedError("this task needs the address of a miner")
         driver, _ = await self._fleet.look_at(host)
-        if driver is None:
+        if isinstance(driver, Stranger):
             raise LocalRefusedError(f"what answers at {host} is not a miner this agent knows")
         identity = driver.identity
         if request.mac is not None and identity.mac != request.mac:

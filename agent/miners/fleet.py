@@ -29,6 +29,8 @@ from contract.errors import (
 from contract.link import MinerKey, MinerRef
 from contract.miner import Endpoint, Identity, Make, PowerMode, awake_mode_of, normalize_mac
 from drivers.base import Credentials, Driver, Timing
+from drivers.doors import Doors
+from drivers.stranger import Stranger
 
 log = structlog.get_logger(__name__)
 NEVER: Final = float("-inf")
@@ -44,8 +46,12 @@ class Recognise(Protocol):
     """`drivers.registry.recognise`, its clock and timing already given."""
 
     def __call__(
-        self, endpoint: Endpoint, *, credentials: Callable[[Identity], Credentials | None]
-    ) -> Awaitable[Driver | None]: ...
+        self,
+        endpoint: Endpoint,
+        *,
+        credentials: Callable[[Identity], Credentials | None],
+        doors: Doors | None = None,
+    ) -> Awaitable[Driver | Stranger]: ...
 
 
 class OpenDriver(Protocol):
@@ -315,17 +321,22 @@ class Fleet:
         self._inventory.note_awake_mode(self._key(ref), mode, self._clock.now())
         await self._inventory.flush()
 
-    async def look_at(self, ip: str) -> tuple[Driver | None, bool]:
-        """Ask whoever is at this address who it is, afresh. Gives its driver (`None` when no driver claims
-        what answers) and whether the miner was unknown so far.
+    async def look_at(self, ip: str, doors: Doors | None = None) -> tuple[Driver | Stranger, bool]:
+        """Ask whoever is at this address who it is, afresh. Gives its driver (Stranger when no driver claims what
+        answers) and whether the miner was unknown so far. `doors`: its ports, as they were just seen; none of their
+        sockets is open afterwards.
 
         Raises PolicyRefusedError, UnreachableError, and what identification runs into.
         """
-        self._territory.check(ip)
-        async with self._turn(ip):
-            driver, is_new = await self._identify(ip)
+        doors = Doors() if doors is None else doors
+        try:
+            self._territory.check(ip)
+            async with self._turn(ip):
+                found, is_new = await self._identify(ip, doors)
+        finally:
+            doors.close()
         await self._ask_elsewhere(ip)
-        return driver, is_new
+        return found, is_new
 
     async def driver_for(
         self, ref: MinerRef, *, max_age_s: float, may_be_off: bool = False
@@ -366,10 +377,10 @@ class Fleet:
                 and not self.hides_mac(ip)
             ):
                 return member.driver
-            driver, _ = await self._identify(ip)
-            if driver is None:
+            found, _ = await self._identify(ip, Doors())
+            if isinstance(found, Stranger):
                 raise WrongDeviceError(f"what answers at {ip} is not a miner this agent knows")
-            return driver
+            return found
 
     async def _identity_of_silent(
         self, ip: str, driver: Driver, wanted_mac: str | None
@@ -436,16 +447,16 @@ class Fleet:
         """Have whoever is at this address say who it is, and keep what comes of it."""
         try:
             async with asyncio.timeout(within_s), self._turn(ip):
-                await self._identify(ip)
+                await self._identify(ip, Doors())
         except (MinerError, TimeoutError) as error:
             log.info("fleet.asked", ip=ip, error=str(error)[:200])
 
-    async def _identify(self, ip: str) -> tuple[Driver | None, bool]:
+    async def _identify(self, ip: str, doors: Doors) -> tuple[Driver | Stranger, bool]:
         """The turn of this address is held."""
         asked_mono = self._clock.mono()
         before = self._members.get(ip) or self._left.get(ip)
         try:
-            driver = await self._driver_of(ip, before)
+            driver = await self._driver_of(ip, before, doors)
         except UnreachableError as error:
             only_part = isinstance(error, ServiceAwayError)
             self._silent(ip, only_part=only_part)
@@ -453,7 +464,7 @@ class Fleet:
                 self.note_silence(ip)
             raise
         was_mac = self._places.mac_at(ip)
-        if driver is None:
+        if isinstance(driver, Stranger):
             if self._places.twins(ip):  # what boots may seem to be something else
                 self._silent(ip, only_part=False)
             else:
@@ -461,7 +472,7 @@ class Fleet:
                 self._members.pop(ip, None)
                 self._places.forget(ip)
                 self._displaced(was_mac, ip)
-            return None, False
+            return driver, False
         self._left.pop(ip, None)
         identity = driver.identity
         mac = identity.mac
@@ -487,7 +498,7 @@ class Fleet:
         if mac is not None and record is not None and not self._places.showing(mac):
             self.missing.lose(mac, ip, record.identity)
 
-    async def _driver_of(self, ip: str, before: Member | None) -> Driver | None:
+    async def _driver_of(self, ip: str, before: Member | None, doors: Doors) -> Driver | Stranger:
         """The driver of whoever is there, asked just now: that of before, where it is the same; that of the rig, where
         one is enrolled.
         """
@@ -497,6 +508,7 @@ class Fleet:
             self._rigs.expect(ip, self._inventory.cards(key_of(identity.mac, ip)))
             return rig
         if before is not None:
+            doors.close()  # it is asked by its own driver, and some serve one client at a time
             try:
                 now = await before.driver.identify()
             except WrongDeviceError:
@@ -508,7 +520,7 @@ class Fleet:
                 ):
                     return before.driver
         credentials = self._credentials(ip, changed=before is not None)
-        return await self._recognise(self.endpoint(ip), credentials=credentials)
+        return await self._recognise(self.endpoint(ip), credentials=credentials, doors=doors)
 
     def _join(self, ip: str, driver: Driver, identified_mono: float) -> None:
         known = ip in self._members

@@ -25,6 +25,7 @@ from contract.clock import Clock
 from contract.errors import MinerError, UnreachableError
 from contract.ranges import Range
 from drivers.base import Depth, Driver
+from drivers.stranger import Stranger
 
 log = structlog.get_logger(__name__)
 Progress = Callable[[int, int], Awaitable[None]]
@@ -290,7 +291,7 @@ class _Run:
             driver, problem = None, None
             try:
                 async with asyncio.timeout(self._scanner._look_timeout_s):
-                    driver, is_new = await self._scanner._fleet.look_at(knock.ip)
+                    found, is_new = await self._scanner._fleet.look_at(knock.ip)
             except TimeoutError:
                 # drivers end their own exchanges before: it waited for a task on that very miner
                 driver, problem = self._busy(knock.ip)
@@ -306,12 +307,13 @@ class _Run:
                 self._failed += 1
                 problem = f"internal: {type(error).__name__}"
             else:
-                if driver is None:
+                if isinstance(found, Stranger):
                     self._unknown += 1
                     ports = ", ".join(map(str, knock.open_ports))
                     verb = "port {} is" if len(knock.open_ports) == 1 else "ports {} are"
                     problem = f"{verb.format(ports)} open but no make known here answers"
                 else:
+                    driver = found
                     self._found += 1
                     self._new += is_new
                     problem = await self._tell(driver)

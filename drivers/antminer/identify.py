@@ -31,6 +31,9 @@ from drivers.antminer.reading.figures import text_of
 from drivers.base import Who
 from drivers.wire import TooLongError
 
+_OTHER_MAKERS: Final = (
+    "iceriver", "avalon", "goldshell", "innosilicon", "elphapex", "hammer", "teamredminer",
+)  # fmt: skip
 # Text, lower case, in the order in which it decides. `None`: another maker's miner, not ours to claim.
 MARKS: Final[tuple[tuple[tuple[str, ...], Firmware | None], ...]] = (
     (("bosminer", "boser", "braiins"), Firmware.BRAIINS),
@@ -43,7 +46,7 @@ MARKS: Final[tuple[tuple[tuple[str, ...], Firmware | None], ...]] = (
     (("chipless",), Firmware.CHIPLESS),
     (("asicseer", "blissz"), Firmware.OTHER),
     (("kaonsu", "marafw"), Firmware.MARATHON),
-    (("iceriver", "avalon", "goldshell", "innosilicon", "elphapex", "hammer"), None),
+    (_OTHER_MAKERS, None),
 )
 _DATE: Final = re.compile(r"(mon|tue|wed|thu|fri|sat|sun)\b|\d{4}-|\d{12}", re.IGNORECASE)
 _SERIAL_KEYS: Final = ("serinum", "serial_no")  # S21; S19 and S21 XP of 2025
@@ -79,6 +82,12 @@ def classify(text: str) -> Firmware | None:
         if any(mark in text for mark in marks):
             return firmware
     return Firmware.STOCK if "antminer" in text else None
+
+
+def names_other_maker(said: bytes) -> bool:
+    """Whether a reply names a miner of others: one that is neither this hardware nor a WhatsMiner."""
+    text = said.decode("latin-1").lower()
+    return classify(text) is None and any(mark in text for mark in _OTHER_MAKERS)
 
 
 def findings_of(*replies: AntminerReply) -> AntminerFindings | None:
@@ -118,24 +127,35 @@ def is_nameless(head: dict[str, Any]) -> bool:
 
 
 async def ask_who(rpc: AntminerRpc) -> AntminerFindings | None:
-    """Ask `version`, and `stats` where that is not enough.
+    """Ask `version`, and more where that is not enough.
 
     Raises UnreachableError when nothing answers on the API port, MalformedError when what answers is no miner's API.
     """
     try:
-        data = await rpc.raw(request_for("version"))
+        said = await ask_version(rpc)
     except MalformedError as error:
-        return await _epic_or(error, rpc)  # an HTTP server waits for the rest of such a request
-    if data.startswith(b"HTTP/"):
-        return await _ask_epic(rpc)
-    replies = [decode_reply(data)]
+        return await epic_or(error, rpc)
+    return await hear(rpc, said)
+
+
+async def ask_version(rpc: AntminerRpc) -> bytes:
+    """What answers `version`, whatever it is: the first question at a port that several makes have."""
+    return await rpc.raw(request_for("version"))
+
+
+async def hear(rpc: AntminerRpc, said: bytes) -> AntminerFindings | None:
+    """Judge what was said to `version`; `stats` is asked where that leaves a doubt. Raises as `ask_who`."""
+    if said.startswith(b"HTTP/"):
+        return await ask_epic(rpc)
+    replies = [decode_reply(said)]
     found = findings_of(*replies)
     if found is not None and found.firmware is not Firmware.STOCK:
         if found.model is None:
             found = await _with_model(rpc, found)
         return found
-    # A stock text may come from a firmware that shows itself only in `stats`, and one that refuses
-    # `version` may be named there.
+    if found is not None and not is_doubtful(found, replies[0]):
+        return found
+    # One that refuses `version` may be named there, too.
     if found is not None or replies[0].refusal or replies[0].STATUS is not None:
         try:
             replies.append(await rpc.ask("stats"))
@@ -147,6 +167,43 @@ async def ask_who(rpc: AntminerRpc) -> AntminerFindings | None:
                 raise
         found = findings_of(*replies)
     return found
+
+
+def is_doubtful(found: AntminerFindings, version: AntminerReply) -> bool:
+    """Whether a stock answer to `version` may be another firmware's, which shows itself only in `stats`. That was seen
+    on hardware of before 2020 alone; newer ones have Bitmain's own process, which names the model.
+    """
+    head = _head(version) or {}
+    return "BMMiner" not in head or found.generation in {None, OLD}
+
+
+async def ask_epic(rpc: AntminerRpc) -> AntminerFindings | None:
+    """The firmware named ePIC serves HTTP on the API port."""
+    response = await rpc.http_get("/capabilities")
+    if response.status != 200:
+        return None
+    try:
+        value = decode_json(response.body)
+    except MalformedError:
+        return None
+    if not isinstance(value, dict) or "Model" not in value:
+        return None
+    model = clean_model(text_of(value.get("Model")))
+    return AntminerFindings(
+        firmware=Firmware.EPIC,
+        model=model,
+        version=text_of(value.get("Firmware Version")) or text_of(value.get("Version")),
+    )
+
+
+async def epic_or(error: MalformedError, rpc: AntminerRpc) -> AntminerFindings | None:
+    """The last explanation for an API that does not answer, as an HTTP server waits for the rest of such a request;
+    without it `error` stands.
+    """
+    with contextlib.suppress(MalformedError, UnreachableError):
+        if found := await ask_epic(rpc):
+            return found
+    raise error
 
 
 class Examined(msgspec.Struct, frozen=True, kw_only=True):
@@ -184,8 +241,9 @@ async def examine(cgi: Cgi, found: AntminerFindings) -> Examined:
         reason = f"runs {found.firmware} firmware, which is only read"
         return Examined(identity=msgspec.structs.replace(identity, reason=reason))
     try:
-        await cgi.establish()
-        return await _with_web(cgi, identity, found)
+        with cgi.in_one():
+            await cgi.establish()
+            return await _with_web(cgi, identity, found)
     except WrongDeviceError as error:
         cgi.stock = False
         identity = msgspec.structs.replace(identity, firmware=Firmware.OTHER, reason=str(error))
@@ -239,33 +297,6 @@ async def _with_model(rpc: AntminerRpc, found: AntminerFindings) -> AntminerFind
         return found
     names = [clean_model(text_of(row.get("Model"))) for row in details]
     return msgspec.structs.replace(found, model=next(filter(None, names), None))
-
-
-async def _ask_epic(rpc: AntminerRpc) -> AntminerFindings | None:
-    """The firmware named ePIC serves HTTP on the API port."""
-    response = await rpc.http_get("/capabilities")
-    if response.status != 200:
-        return None
-    try:
-        value = decode_json(response.body)
-    except MalformedError:
-        return None
-    if not isinstance(value, dict) or "Model" not in value:
-        return None
-    model = clean_model(text_of(value.get("Model")))
-    return AntminerFindings(
-        firmware=Firmware.EPIC,
-        model=model,
-        version=text_of(value.get("Firmware Version")) or text_of(value.get("Version")),
-    )
-
-
-async def _epic_or(error: MalformedError, rpc: AntminerRpc) -> AntminerFindings | None:
-    """The last explanation for an API that does not answer; without it `error` stands."""
-    with contextlib.suppress(MalformedError, UnreachableError):
-        if found := await _ask_epic(rpc):
-            return found
-    raise error
 
 
 async def _with_web(cgi: Cgi, identity: Identity, found: AntminerFindings) -> Examined:

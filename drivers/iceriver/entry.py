@@ -12,9 +12,7 @@ from drivers.iceriver import changes
 from drivers.iceriver.changes.logs import fetch_log
 from drivers.iceriver.driver import Iceriver
 from drivers.iceriver.generations import GENERATIONS
-from drivers.iceriver.identify import recognise as ask_anew
-from drivers.iceriver.protocol.daemon import IceriverDaemon
-from drivers.iceriver.protocol.web import IceriverWeb
+from drivers.iceriver.identify import IceriverFindings
 from drivers.wire import Wire
 
 
@@ -26,12 +24,8 @@ class IceriverEntry(Entry[Iceriver]):
     driver = Iceriver
     ways = Ways[Iceriver].in_package(changes, generations=GENERATIONS, fetch_log=fetch_log)
 
-    async def recognise(self, wire: Wire, credentials: CredentialsFor) -> Iceriver | None:
-        """See `Entry.recognise`. Nothing of this needs a password, and none is sent."""
-        web, daemon = IceriverWeb(wire, None), IceriverDaemon(wire)
-        found = await ask_anew(web, daemon, wire.timing)
-        if found is None:
-            return None
+    def meet(self, wire: Wire, credentials: CredentialsFor, found: IceriverFindings) -> Iceriver:
+        """The driver of one that just told this."""
         driver = self.open_driver(wire, credentials, found.identity)
         driver.learn(found)
         return driver

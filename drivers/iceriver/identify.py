@@ -42,7 +42,7 @@ class IceriverFindings(msgspec.Struct, frozen=True, kw_only=True):
     is_daemon_open: bool | None = None  # where this look showed it
 
 
-async def recognise(
+async def ask_anew(
     web: IceriverWeb, daemon: IceriverDaemon, timing: Timing
 ) -> IceriverFindings | None:
     """Look at its front page, and ask for its panel only behind the one that is IceRiver's. Where the page is another
@@ -61,7 +61,7 @@ async def recognise(
         if page.status == _LOGIN_WANTED:
             return None  # a dialog of the browser: other makes
         if is_front_page(page):
-            return await _behind_page(web, daemon, timing)
+            return await behind_page(web, daemon, timing)
     try:
         return await ask_daemon(daemon, timing)
     except UnreachableError:
@@ -90,7 +90,7 @@ async def ask_who(
     try:
         found = findings_of(await panel.from_web(web, deadline_s=timing.read_s))
     except (UnsupportedError, WrongDeviceError, RefusedError):
-        return await recognise(web, daemon, timing)
+        return await ask_anew(web, daemon, timing)
     except (UnreachableError, MalformedError):
         # Its web side may be dead of its leak, or give way to another firmware's.
         found = await _last_hope(daemon, timing)
@@ -106,14 +106,30 @@ async def ask_daemon(daemon: IceriverDaemon, timing: Timing) -> IceriverFindings
     """
     deadline_s = _deadline_s(timing)
     try:
-        info = await daemon.ask("info", deadline_s=deadline_s)
-        if text_of(info.get("softver1")) is None:
-            return None
-        info |= await daemon.ask("getnet", deadline_s=deadline_s)
+        with daemon.in_one():
+            info = await daemon.ask("info", deadline_s=deadline_s)
+            if text_of(info.get("softver1")) is None:
+                return None
+            info |= await daemon.ask("getnet", deadline_s=deadline_s)
     except (RefusedError, UnsupportedError):
         return None
     found = findings_of(info)
     return msgspec.structs.replace(found, is_daemon_open=True) if found else None
+
+
+async def behind_page(
+    web: IceriverWeb, daemon: IceriverDaemon, timing: Timing
+) -> IceriverFindings | None:
+    """The panel of a host with the right front page."""
+    try:
+        found = findings_of(await panel.from_web(web, deadline_s=timing.read_s))
+    except (UnsupportedError, WrongDeviceError):
+        found = None
+    except (UnreachableError, MalformedError, RefusedError):
+        found = await _last_hope(daemon, timing) or IceriverFindings(
+            identity=Identity(make=Make.ICERIVER, reason=AWAY_REASON)
+        )
+    return found
 
 
 def findings_of(fields: Mapping[str, Any]) -> IceriverFindings | None:
@@ -152,21 +168,6 @@ def is_front_page(page: Response) -> bool:
 _LONGEST: Final = 80
 _LOGIN_WANTED: Final = 401
 _GENERATIONS: Final = {Firmware.STOCK: STOCK, Firmware.PBFARMER: PBFARMER}
-
-
-async def _behind_page(
-    web: IceriverWeb, daemon: IceriverDaemon, timing: Timing
-) -> IceriverFindings | None:
-    """The panel of a host with the right front page."""
-    try:
-        found = findings_of(await panel.from_web(web, deadline_s=timing.read_s))
-    except (UnsupportedError, WrongDeviceError):
-        found = None
-    except (UnreachableError, MalformedError, RefusedError):
-        found = await _last_hope(daemon, timing) or IceriverFindings(
-            identity=Identity(make=Make.ICERIVER, reason=AWAY_REASON)
-        )
-    return found
 
 
 async def _last_hope(daemon: IceriverDaemon, timing: Timing) -> IceriverFindings | None:

@@ -52,12 +52,20 @@ def build_request(
     headers: Mapping[str, str] | None = None,
     body: bytes = b"",
     more_bytes: int = 0,
+    keep: bool = False,
 ) -> bytes:
     """One request as one string of bytes. `more_bytes` follow `body` by other means and are counted in its length.
+    `keep`: the connection is to be kept behind the reply.
 
     Raises ValueError for a path or header that would break out of its line.
     """
-    lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", "Connection: close", "Accept: */*"]
+    connection = "keep-alive" if keep else "close"
+    lines = [
+        f"{method} {path} HTTP/1.1",
+        f"Host: {host}",
+        f"Connection: {connection}",
+        "Accept: */*",
+    ]
     if method != "GET" or body or more_bytes:
         lines.append(f"Content-Length: {len(body) + more_bytes}")
     lines.extend(f"{name}: {value}" for name, value in (headers or {}).items())
@@ -89,6 +97,8 @@ class ResponseDecoder:
         self._at_chunk_end = False
         self._interims = 0
         self._tiny_chunks = 0
+        self.stays = False
+        """Whether the server keeps the connection behind the reply, and sent nothing after it."""
 
     def feed(self, data: bytes) -> Response | None:
         """Take more bytes (b"" for the end of the stream). Raises MalformedError."""
@@ -146,11 +156,14 @@ class ResponseDecoder:
 
     def _take_body(self) -> Response | None:
         if self._left is not None:
+            self.stays = len(self._buffer) == self._left and self._is_kept()
             del self._buffer[self._left :]  # what follows the body is not ours
             self._left -= len(self._buffer)
         is_cut = self._keep(bytes(self._buffer))
         self._buffer.clear()
-        return self._response(truncated=is_cut) if is_cut or self._left == 0 else None
+        if not is_cut and self._left != 0:
+            return None
+        return self._response(truncated=is_cut)
 
     def _take_chunks(self) -> Response | None:
         while True:
@@ -172,6 +185,7 @@ class ResponseDecoder:
             del self._buffer[: at + 1]
             if self._in_trailer:
                 if not line:
+                    self.stays = not self._buffer and self._is_kept()
                     return self._response()
             elif line or not self._at_chunk_end:  # an empty line ends the chunk before
                 self._begin_chunk(line)
@@ -200,6 +214,10 @@ class ResponseDecoder:
         else:
             self._body += data
         return is_cut
+
+    def _is_kept(self) -> bool:
+        assert self._head is not None
+        return self._head[1].get("connection", "").lower() != "close"
 
     def _end(self) -> Response:
         if self._head is None:

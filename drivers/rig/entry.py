@@ -31,11 +31,6 @@ class RigEntry(Entry[RigDriver]):
     driver = RigDriver
     ways = Ways[RigDriver].in_package(changes, generations=GENERATIONS, fetch_log=fetch_log)
 
-    async def recognise(self, wire: Wire, credentials: CredentialsFor) -> RigDriver | None:
-        """See `Entry.recognise`: what answers at an address says nothing of the programs behind it."""
-        del wire, credentials
-        return None
-
     def open_driver(self, wire: Wire, credentials: CredentialsFor, identity: Identity) -> RigDriver:
         """See `Entry.open_driver`. Raises UnsupportedError for a wire that leads to no enrolled rig."""
         if not isinstance(wire, RigWire):

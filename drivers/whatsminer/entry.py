@@ -12,9 +12,7 @@ from drivers.whatsminer import changes
 from drivers.whatsminer.changes.logs import fetch_log
 from drivers.whatsminer.driver import Whatsminer
 from drivers.whatsminer.generations import GENERATIONS
-from drivers.whatsminer.identify import ask_who
-from drivers.whatsminer.protocol.rpc import WhatsminerRpc
-from drivers.whatsminer.protocol.v3 import Api3
+from drivers.whatsminer.identify import WhatsminerFindings
 from drivers.wire import Wire
 
 
@@ -26,12 +24,10 @@ class WhatsminerEntry(Entry[Whatsminer]):
     driver = Whatsminer
     ways = Ways[Whatsminer].in_package(changes, generations=GENERATIONS, fetch_log=fetch_log)
 
-    async def recognise(self, wire: Wire, credentials: CredentialsFor) -> Whatsminer | None:
-        """See `Entry.recognise`. Nothing of this needs a password."""
-        rpc, v3 = WhatsminerRpc(wire), Api3(wire, None)
-        found = await ask_who(rpc, v3, wire.timing)
-        if found is None:
-            return None
+    def meet(
+        self, wire: Wire, credentials: CredentialsFor, found: WhatsminerFindings
+    ) -> Whatsminer:
+        """The driver of one that just told this."""
         driver = self.open_driver(wire, credentials, found.identity)
         driver.learn(found)
         return driver

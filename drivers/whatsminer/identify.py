@@ -18,7 +18,13 @@ from contract.miner import Firmware, Identity, Make, normalize_mac
 from drivers.base import Timing, Who
 from drivers.protocol.values import text_of
 from drivers.whatsminer.models import COMPAT, LEGACY, V1, V2, V3, WRITABLE
-from drivers.whatsminer.protocol.api import OtherServiceError, ProcessDownError, WhatsminerReply
+from drivers.whatsminer.protocol.api import (
+    DOWN,
+    OtherServiceError,
+    ProcessDownError,
+    WhatsminerReply,
+    decode_reply,
+)
 from drivers.whatsminer.protocol.frames import Reply3
 from drivers.whatsminer.protocol.rpc import WhatsminerRpc
 from drivers.whatsminer.protocol.v3 import Api3
@@ -64,7 +70,41 @@ async def ask_who(
         found = from_device(device)
         if found is not None:
             return found
-    return await _ask_4028(rpc, timing)
+    return await ask_4028(rpc, timing)
+
+
+async def ask_4433(v3: Api3, timing: Timing) -> WhatsminerFindings | None:
+    """By one question on the port that only this make has. `None`: what answers is no WhatsMiner. Raises as
+    `Api3.device`: it may be an API v3 that is just starting, too.
+    """
+    return from_device(await v3.device(deadline_s=_deadline_s(timing)))
+
+
+async def ask_4028(rpc: WhatsminerRpc, timing: Timing) -> WhatsminerFindings | None:
+    """On the port that other makes have, too: `get_version`, then the replies of old cgminers. `None`: something else
+    answers. Raises UnreachableError and MalformedError.
+    """
+    deadline_s = _deadline_s(timing)
+    try:
+        reply = await rpc.ask("get_version", deadline_s=deadline_s)
+    except OtherServiceError:
+        return None
+    except (RefusedError, UnsupportedError):
+        return await _ask_legacy(rpc, deadline_s)
+    found = from_version(reply)
+    return None if found is None else await _completed(rpc, found, deadline_s)
+
+
+def names_itself(said: bytes) -> bool:
+    """Whether the answer to `version`, which none of its firmwares since 2020 knows, is of this make all the same: by
+    name, by an envelope that no other make has, or since the process behind the API is down.
+    """
+    if said.startswith(DOWN) or _OWN_NAMES.search(said):
+        return True
+    try:
+        return isinstance(decode_reply(said).STATUS, str)
+    except MalformedError:
+        return False
 
 
 def from_device(reply: Reply3) -> WhatsminerFindings | None:
@@ -179,6 +219,7 @@ async def ask_mac(rpc: WhatsminerRpc, v3: Api3, generation: str | None) -> Who |
 
 _FIRMWARE: Final = re.compile(r"\d{8}(\.\d{1,8}){1,8}\.rel\w{0,16}", re.IGNORECASE)
 _API: Final = re.compile(r"(\d{1,3})\.(\d{1,3})")
+_OWN_NAMES: Final = re.compile(rb"whatsminer|btminer|bitmicro", re.IGNORECASE)
 _FOREIGN: Final = (
     "bosminer",
     "boser",
@@ -191,22 +232,18 @@ _FOREIGN: Final = (
 )
 
 
-async def _ask_4028(rpc: WhatsminerRpc, timing: Timing) -> WhatsminerFindings | None:
-    deadline_s = _deadline_s(timing)
-    try:
-        reply = await rpc.ask("get_version", deadline_s=deadline_s)
-    except OtherServiceError:
-        return None
-    except (RefusedError, UnsupportedError):
-        return await _ask_legacy(rpc, deadline_s)
-    found = from_version(reply)
-    return None if found is None else await _completed(rpc, found, deadline_s)
-
-
 async def _completed(
     rpc: WhatsminerRpc, found: WhatsminerFindings, deadline_s: float
 ) -> WhatsminerFindings:
     """With MAC, and the model where the version did not name it."""
+    if found.identity.generation == V1:  # its summary tells the MAC, and nothing else does
+        summary, details = await _in_one(rpc, deadline_s)
+        row = (summary.summary if summary else None) or {}
+        return _with(
+            found,
+            mac=normalize_mac(text_of(row.get("MAC"))),
+            model=found.identity.model or _model(details),
+        )
     info = await _optional(rpc, "get_miner_info", deadline_s)
     if info is not None:
         found = with_info(found, info.fields)
@@ -241,6 +278,24 @@ async def _ask_legacy(rpc: WhatsminerRpc, deadline_s: float) -> WhatsminerFindin
             reason=LEGACY_REASON,
         ),
         control_board=text_of(row.get("CB Platform")),
+    )
+
+
+async def _in_one(
+    rpc: WhatsminerRpc, deadline_s: float
+) -> tuple[WhatsminerReply | None, WhatsminerReply | None]:
+    """Summary and list of boards, in one connection where the firmware joins commands."""
+    try:
+        joined = await rpc.summary_and_details(deadline_s=deadline_s)
+    except ProcessDownError:
+        return None, None
+    except MalformedError:
+        joined = None
+    if joined is not None:
+        return joined.part("summary"), joined.part("devdetails")
+    return (
+        await _optional(rpc, "summary", deadline_s),
+        await _optional(rpc, "devdetails", deadline_s),
     )
 
 

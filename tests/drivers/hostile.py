@@ -28,6 +28,7 @@ from drivers.base import (
     Timing,
 )
 from drivers.registry import recognise
+from drivers.stranger import Stranger
 from simulator.farm import Farm
 from simulator.faults import KNOWN
 from tests.drivers.effects import MemoryEffect
@@ -174,7 +175,9 @@ class _Bench:
         healthy = await self._meet()
         self._misbehave("plan")
         met = await self._within("recognise", LOOK_EXCHANGES * TIMING.read_s, self._meet)
-        for driver in filter(None, (healthy, met)):
+        for driver in (healthy, met):
+            if driver is None or isinstance(driver, Stranger):
+                continue
             for depth in Depth:
                 seen = await self._within(
                     f"read {depth}",
@@ -183,7 +186,7 @@ class _Bench:
                 )
                 if isinstance(seen, Reading):
                     msgspec.json.encode(seen)
-        assert healthy is not None
+        assert not isinstance(healthy, Stranger)
         log = await self._within(
             "get_log",
             2 * (TIMING.log_s + TIMING.read_s),
@@ -193,7 +196,7 @@ class _Bench:
         if left != (log.size_bytes if log else 0) or left > LOG_CAP_BYTES:
             self._wrong(f"get_log left {left} bytes on disk")
 
-    async def _meet(self) -> Driver | None:
+    async def _meet(self) -> Driver | Stranger:
         endpoint = Endpoint(
             host=self._miner.ip, http_port=self._miner.http_port, rpc_port=self._miner.rpc_port
         )
@@ -203,7 +206,7 @@ class _Bench:
 
     async def _change(self, name: str) -> None:
         driver = await self._meet()
-        assert driver is not None
+        assert not isinstance(driver, Stranger)
         change = await asyncio.to_thread(_wish, name, self._miner, self._folder)
         before = _state(name, self._miner)
         self._misbehave("plan")

@@ -32,6 +32,7 @@ from drivers.base import (
 from drivers.wire import Wire
 from simulator.farm import Farm
 from tests.drivers.effects import MemoryEffect
+from tests.drivers.meeting import meet
 from tests.virtual_time import VirtualClock
 
 _worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw") or 0)
@@ -138,9 +139,7 @@ class MakeStage(ABC, Generic[D]):
         """A driver that has identified this simulated miner as it answers right now."""
         ports = {name: getattr(miner, name) for name in cls.ports}
         clock = VirtualClock()
-        wire = Wire(Endpoint(host=miner.ip, **ports), clock, timing_)
-        driver: D | None = await cls.entry.recognise(wire, cls.login)
-        assert driver is not None
+        driver: D = await meet(Endpoint(host=miner.ip, **ports), cls.login, timing_, clock=clock)
         return driver
 
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import Any
 
 import msgspec
@@ -20,13 +21,16 @@ from contract.miner import Endpoint, Firmware, Identity, Make
 from contract.ports import PORTS
 from drivers import registry
 from drivers.base import Credentials, Depth, Driver, Light, Timing
+from drivers.doors import Doors
 from drivers.registry import open_driver, recognise
 from drivers.rig.entry import reach_of
 from drivers.rig.spec import EnrolledRig
 from drivers.rig.wire import RigWire
+from drivers.stranger import Stranger
 from drivers.wire import Wire
 from simulator.farm import Farm
-from tests.drivers.servers import FAST, address, answers, block, serving
+from tests.drivers.meeting import meet
+from tests.drivers.servers import FAST, Behaviour, address, answers, block, serving
 from tests.virtual_time import VirtualClock
 
 ROOT = Credentials("root", "root")
@@ -40,10 +44,17 @@ def endpoint_of(miner: Any) -> Endpoint:
     return Endpoint(host=miner.ip, http_port=miner.http_port, rpc_port=miner.rpc_port)
 
 
-async def who(endpoint: Endpoint, credentials: Credentials | None = ROOT) -> Driver | None:
+async def seen(
+    endpoint: Endpoint, credentials: Credentials | None = ROOT, doors: Doors | None = None
+) -> Driver | Stranger:
     return await recognise(
-        endpoint, clock=VirtualClock(), timing=FAST, credentials=lambda _: credentials
+        endpoint, clock=VirtualClock(), timing=FAST, credentials=lambda _: credentials, doors=doors
     )
+
+
+async def who(endpoint: Endpoint, credentials: Credentials | None = ROOT) -> Driver:
+    driver: Driver = await meet(endpoint, lambda _: credentials, FAST)
+    return driver
 
 
 @pytest.mark.parametrize(
@@ -66,7 +77,6 @@ async def test_stock_antminers_are_known_and_drivable(key: str, model: str, gene
     async with await Farm.start(f"antminer/{key}:1", base=block()) as farm:
         miner = farm.miners[0]
         driver = await who(endpoint_of(miner))
-        assert driver is not None
         identity = driver.identity
         assert (identity.make, identity.model, identity.generation) == (
             Make.ANTMINER,
@@ -86,7 +96,6 @@ async def test_foreign_firmware_is_named_and_only_read_and_told_no_secret(key: s
         farm.tap(True)
         miner = farm.miners[0]
         driver = await who(endpoint_of(miner))
-        assert driver is not None
         identity = driver.identity
         assert identity.firmware is not Firmware.STOCK
         assert not identity.drivable
@@ -115,7 +124,6 @@ async def test_foreign_firmware_is_named_and_only_read_and_told_no_secret(key: s
 async def test_the_firmware_by_its_own_name(firmware: str):
     async with await Farm.start(f"foreign/{firmware}:1", base=block()) as farm:
         driver = await who(endpoint_of(farm.miners[0]))
-        assert driver is not None
         assert driver.identity.firmware == firmware
 
 
@@ -137,7 +145,6 @@ async def test_a_stock_text_behind_another_web_side_is_not_driven_and_told_no_se
 
     async with serving(behave) as endpoint:
         driver = await who(endpoint)
-    assert driver is not None
     assert driver.identity.firmware is Firmware.OTHER
     assert not driver.identity.drivable
     assert not any(b"Authorization" in each for each in heard)
@@ -151,15 +158,24 @@ async def test_nobody_there_is_unreachable():
 async def test_something_else_is_nobody_we_know():
     page = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
     async with serving(answers(page)) as endpoint:
-        assert await who(endpoint) is None
+        assert await seen(endpoint) == Stranger(
+            banner="HTTP/1.1 200 OK Content-Length: 2 hi", ports=(endpoint.http_port,)
+        )
     other = b'{"STATUS":[{"STATUS":"S","Code":22,"Description":"TeamRedMiner"}],"VERSION":[{"Miner":"x"}]}'
     async with serving(answers(other)) as endpoint:
-        assert await who(endpoint) is None
+        stranger = await seen(endpoint)
+    assert isinstance(stranger, Stranger)
+    assert stranger.banner is not None
+    assert "TeamRedMiner" in stranger.banner
 
 
-@pytest.mark.parametrize(
-    "reply", [b"\xff\xfe", b"[]", b'{"STATUS":' * 9999, b"SSH-2.0-dropbear\r\n"]
-)
+async def test_a_banner_of_another_protocol_is_shown_without_its_control_characters():
+    async with serving(answers(b"SSH-2.0-\x1b[31mdropbear\r\n\0")) as endpoint:
+        found = await seen(endpoint)
+    assert found == Stranger(banner="SSH-2.0- [31mdropbear", ports=(endpoint.rpc_port,))
+
+
+@pytest.mark.parametrize("reply", [b"\xff\xfe", b"[]", b'{"STATUS":' * 9999])
 async def test_nonsense_on_the_api_port_is_malformed(reply: bytes):
     async with serving(answers(reply)) as endpoint:
         with pytest.raises(MalformedError):
@@ -169,7 +185,6 @@ async def test_nonsense_on_the_api_port_is_malformed(reply: bytes):
 async def test_without_a_password_a_miner_is_known_but_for_its_mac():
     async with await Farm.start("antminer/s21:1", base=block()) as farm:
         driver = await who(endpoint_of(farm.miners[0]), None)
-        assert driver is not None
         assert driver.identity.mac is None
         assert driver.identity.reason
         assert driver.identity.model == "S21"
@@ -182,7 +197,6 @@ async def test_a_changed_password_keeps_the_telemetry():
     async with await Farm.start("antminer/s19pro:1", base=block()) as farm:
         farm.miners[0].faults.add("wrong_password")
         driver = await who(endpoint_of(farm.miners[0]))
-        assert driver is not None
         assert driver.identity.mac is None
         reading = await driver.read()
         assert reading.moving.hashrate_hs
@@ -194,7 +208,6 @@ async def test_a_miner_whose_api_is_off_is_known_by_its_realm_and_left_alone():
         miner = farm.miners[0]
         miner.faults.add("refuses_4028")
         driver = await who(endpoint_of(miner))
-        assert driver is not None
         assert not driver.identity.drivable
         assert driver.identity.make is Make.ANTMINER
         assert not any(entry.had_credentials for entry in miner.wire_log)
@@ -223,7 +236,6 @@ async def test_a_known_miner_is_opened_without_a_byte():
         farm.tap(True)
         miner = farm.miners[0]
         first = await who(endpoint_of(miner))
-        assert first is not None
         miner.wire_log.clear()
         driver = open_driver(
             endpoint_of(miner),
@@ -263,17 +275,60 @@ async def test_a_rig_has_a_driver_only_where_it_is_enrolled() -> None:
     assert driver.rig_wire.spec is spec
 
 
-async def test_two_drivers_that_claim_one_miner_are_an_error(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(registry, "DRIVERS", registry.DRIVERS * 2)
-    async with await Farm.start("antminer/s9:1", base=block()) as farm:
-        with pytest.raises(WrongDeviceError, match="antminer and antminer"):
-            await who(endpoint_of(farm.miners[0]))
+STOCK_VERSION = (
+    b'{"STATUS":[{"STATUS":"S"}],"VERSION":[{"BMMiner":"2.0.0","Type":"Antminer S19",'
+    b'"CompileTime":"Fri Dec 11 11:15:40 CST 2020"}]}'
+)
+
+
+def as_everything(heard: list[bytes]) -> Behaviour:
+    """Answers each make's first question as that make does."""
+    page = b"<TITLE>\xe7\x94\xa8\xe6\x88\xb7\xe7\x95\x8c\xe9\x9d\xa2</TITLE>"
+    panel = b'{"error":0,"data":{"softver1":"5977449_ks3m_miner","mac":"02:11:22:33:44:55"}}'
+    device = (
+        b'{"code":0,"when":1,"desc":"get.device.info","msg":{"system":{"api":"3.0.0",'
+        b'"fwversion":"20250101.01.REL"},"miner":{"type":"M60S"},"network":{"mac":"02:11:22:33:44:55"}}}'
+    )
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(asked := await reader.read(4096))
+        if asked.startswith((b"GET", b"POST")):
+            body = page if asked.startswith(b"GET / ") else panel
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        elif b"get.device.info" in asked:
+            writer.write(len(device).to_bytes(4, "little") + device)
+        else:
+            writer.write(STOCK_VERSION)
+
+    return behave
+
+
+async def test_an_api_of_one_make_before_the_web_side_of_another_is_neither():
+    heard: list[bytes] = []
+    async with serving(as_everything(heard)) as endpoint:
+        with pytest.raises(WrongDeviceError, match="antminer and iceriver"):
+            await who(endpoint)
+    assert not any(b"uthorization" in each for each in heard)
+
+
+async def test_a_host_that_answers_every_port_as_everything_is_nothing():
+    heard: list[bytes] = []
+    async with AsyncExitStack() as on:
+        host = address()
+        ports = [
+            (await on.enter_async_context(serving(as_everything(heard), host))).rpc_port
+            for _ in range(4)
+        ]
+        names = ("http_port", "rpc_port", "v3_port", "daemon_port")
+        endpoint = Endpoint(host=host, **dict(zip(names, ports, strict=True)))
+        with pytest.raises(WrongDeviceError, match="whatsminer and antminer and iceriver"):
+            await seen(endpoint, doors=Doors(open=frozenset(ports)))
+    assert not any(b"uthorization" in each for each in heard)
 
 
 async def test_an_address_taken_over_by_something_else_is_a_wrong_device():
     async with await Farm.start("antminer/s9:1", base=block()) as farm:
         driver = await who(endpoint_of(farm.miners[0]))
-        assert driver is not None
     other = b'{"STATUS":[{"STATUS":"S","Description":"whatsminer"}],"VERSION":[{"BTMiner":"x"}]}'
     async with serving(answers(other)) as endpoint:
         moved = open_driver(

@@ -14,11 +14,10 @@ import msgspec
 
 from contract.clock import SystemClock
 from contract.miner import Endpoint
-from drivers.antminer.entry import ANTMINER
 from drivers.base import Credentials, Depth, Timing
-from drivers.wire import Wire
 from simulator.antminer.catalogue import MODELS
 from simulator.farm import Farm
+from tests.drivers.meeting import meet
 from tests.judges.program import run_program
 
 BASES: Final = {"pyasic": "127.91.0.1", "pyasic-rs": "127.92.0.1"}
@@ -163,10 +162,8 @@ async def in_its_words(work: Awaitable[T]) -> tuple[T | None, str | None]:
         return None, f"{type(fault).__name__}: {fault}"
 
 
-async def ask_ours(
-    miner: Any, recognise: Callable[..., Awaitable[Any]] = ANTMINER.recognise
-) -> tuple[Says, list[float]]:
-    """Through our driver, which `recognise` makes; with the rates besides the present one."""
+async def ask_ours(miner: Any) -> tuple[Says, list[float]]:
+    """Through our driver; with the rates besides the present one."""
     endpoint = Endpoint(
         host=miner.ip,
         http_port=miner.http_port,
@@ -175,8 +172,7 @@ async def ask_ours(
     )
     root = Credentials("root", "root")
     timing = Timing()
-    driver = await recognise(Wire(endpoint, _CLOCK, timing), lambda _: root)
-    assert driver is not None
+    driver = await meet(endpoint, lambda _: root, timing, clock=_CLOCK)
     identity, reading = driver.identity, await driver.read(Depth.FULL)
     assert reading.slow is not None
     assert reading.static is not None

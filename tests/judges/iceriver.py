@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import msgspec
 
-from drivers.iceriver.entry import ICERIVER
 from simulator.farm import Farm
 from simulator.iceriver.catalogue import MODELS
 from tests.judges.deeds import Deed, meet, order
@@ -66,7 +65,7 @@ async def _one(miner: Any, gate: asyncio.Semaphore) -> tuple[Heard, str | None]:
         said, failed = await in_its_words(ask_pyasic(miner.ip))
         if said is None:
             said = await ask_pyasic(miner.ip, leave_out=["pools"])
-        ours, averages = await ask_ours(miner, ICERIVER.recognise)
+        ours, averages = await ask_ours(miner)
     boards = range(miner.spec.boards)
     # the boards' rates have decimals, the miner's has none
     added = sum(each.hashrate_hs or 0.0 for each in ours.boards or [])

@@ -33,12 +33,12 @@ from drivers.base import (
     Resume,
     Suspend,
 )
-from drivers.registry import recognise
 from simulator.decoys import DECOYS
 from simulator.farm import Farm
 from simulator.net import WireEntry
 from tests.drivers.antminer.stage import next_base, timing
 from tests.drivers.effects import MemoryEffect
+from tests.drivers.meeting import meet
 from tests.warm import started
 
 CLOCK = SystemClock()
@@ -174,8 +174,7 @@ async def met(miner: Any) -> Driver:
         rpc_port=miner.rpc_port,
         daemon_port=getattr(miner, "daemon_port", 4111),
     )
-    driver = await recognise(endpoint, clock=CLOCK, timing=timing(), credentials=credentials)
-    assert driver is not None
+    driver = await meet(endpoint, credentials, timing(), clock=CLOCK)
     assert asked, "a password was at hand, and yet not sent"
     return driver
 

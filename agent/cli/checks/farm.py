@@ -29,6 +29,7 @@ from contract.errors import (
 from contract.link import Settings
 from contract.miner import Make
 from drivers.base import Depth, Driver
+from drivers.stranger import Stranger
 
 _SAMPLES: Final = 3
 _READ_WITHOUT_LOGIN: Final = (Make.WHATSMINER,)  # only changes need its password
@@ -76,7 +77,7 @@ async def _rig(site: Site, ip: str) -> list[Finding]:
     subject = f"rig {site.rigs.at(ip).name}"
     try:
         driver, _ = await site.fleet.look_at(ip)
-        assert driver is not None  # of an enrolled rig there is one
+        assert not isinstance(driver, Stranger)  # of an enrolled rig there is a driver
         reading = await driver.read(Depth.FULL)
     except MinerError as error:
         is_away = isinstance(error, UnreachableError)
@@ -119,15 +120,13 @@ async def miners_check(config: Config, clock: Clock) -> list[Finding]:
     for ip in refused[:1] + random.sample(others, min(_SAMPLES, len(others))):
         try:
             driver, _ = await site.fleet.look_at(ip)
-            if driver is None:
+            if isinstance(driver, Stranger):
                 findings.append(Finding(WARNING, ip, "what answers there is no known miner"))
                 continue
             await driver.read(Depth.FULL)
         except MinerError as error:
-            driver = site.fleet.at(ip)
-            findings.append(
-                Finding(WARNING, ip, f"{error.code}: {error}{_advice(error, ip, driver, book)}")
-            )
+            advice = _advice(error, ip, site.fleet.at(ip), book)
+            findings.append(Finding(WARNING, ip, f"{error.code}: {error}{advice}"))
             continue
         identity = driver.identity
         text = f"{identity.make} {identity.model or ''} reads well"

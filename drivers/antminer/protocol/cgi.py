@@ -6,6 +6,8 @@ driver) and by the realm of its own 401. Firmwares that took over the realm are 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from contract.errors import (
@@ -78,6 +80,12 @@ class Cgi:
     def realm(self) -> str | None:
         """The realm the miner asked a password for, once it did."""
         return self._digest.challenge.realm if self._digest.challenge else None
+
+    @contextmanager
+    def in_one(self) -> Iterator[None]:
+        """The scripts that are read meanwhile share one connection, as long as the web server keeps it."""
+        with self._wire.keeping(self._wire.endpoint.http_port):
+            yield
 
     async def establish(self) -> None:
         """Have the miner ask for a password, without giving one: the realm is known from then on."""

@@ -1,12 +1,13 @@
 """The daemon on port 4111: one JSON object and a line end, one JSON object back; no login, and it does not hang up.
 
-Each command has a connection of its own, as every known client does it. The commands that wipe the device, change its
-password or its chips' voltage are in neither of the lists below.
+Each command has a connection of its own, as every known client does it, except while it is asked who it is. The
+commands that wipe the device, change its password or its chips' voltage are in neither of the lists below.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 import msgspec
@@ -46,6 +47,12 @@ class IceriverDaemon:
     @property
     def port(self) -> int:
         return self._wire.endpoint.daemon_port
+
+    @contextmanager
+    def in_one(self) -> Iterator[None]:
+        """The commands that are asked meanwhile share one connection, as long as the daemon keeps it."""
+        with self._wire.keeping(self.port):
+            yield
 
     async def ask(self, command: str, *, deadline_s: float | None = None) -> dict[str, Any]:
         """The `ret` of one command of READS.

@@ -106,6 +106,11 @@ class DaemonDecoder:
         """What came behind the reply."""
         return self._reader.rest
 
+    @property
+    def stays(self) -> bool:
+        """Whether nothing but white space came behind the reply: the daemon takes another command then."""
+        return not self.rest.strip(_BLANKS)
+
     def feed(self, data: bytes) -> dict[str, Any] | None:
         """Take more bytes (b"" for the end of the stream); the `ret` of the reply once whole."""
         body = self._reader.feed(data)

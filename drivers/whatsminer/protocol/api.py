@@ -23,6 +23,7 @@ from drivers.protocol.values import number, text_of, whole
 from drivers.whatsminer.protocol.repair import decode_json
 
 REPLY_CAP_BYTES: Final = 256 * 1024
+DOWN: Final = b"Socket connect failed"  # of the API to the mining process behind it
 TOKEN_CODES: Final = (133, 134)
 T = TypeVar("T")
 
@@ -162,6 +163,7 @@ class WhatsminerJoined(msgspec.Struct, frozen=True):
     summary: _Parts = None
     pools: _Parts = None
     edevs: _Parts = None
+    devdetails: _Parts = None
     # There when the form itself was refused.
     STATUS: list[WhatsminerVerdict] | WhatsminerVerdict | str | None = None
     Code: Any = None
@@ -204,7 +206,7 @@ class WhatsminerDecoder(Generic[T]):
         data = self._bytes.whole.strip(b"\0\r\n\t ")
         if not data:
             raise EmptyReplyError("it hung up without an answer")
-        if data.startswith(_DOWN):
+        if data.startswith(DOWN):
             raise ProcessDownError("its mining process does not run (it restarts, or is off)")
         if data.startswith(b"HTTP/"):
             raise OtherServiceError("a web server answers, not the API")
@@ -275,7 +277,6 @@ def refusal_of(reply: WhatsminerReply) -> MinerError | None:
 
 # --- private -------------------------------------------------------------------------------------
 
-_DOWN: Final = b"Socket connect failed"
 _REFUSING: Final = (14, 23, 24, 45, 132, 135, 136, 137)
 _REPLY: Final = msgspec.json.Decoder(WhatsminerReply)
 _JOINED: Final = msgspec.json.Decoder(WhatsminerJoined)

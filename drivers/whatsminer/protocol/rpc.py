@@ -93,6 +93,11 @@ class WhatsminerRpc:
                 return joined
         return await self._one_by_one()
 
+    async def summary_and_details(self, *, deadline_s: float) -> WhatsminerJoined | None:
+        """`summary` and `devdetails` in one connection; `None` from a firmware that does not join commands."""
+        joined = await self._exchange(_SUMMARY_AND_DETAILS, joined_decoder(), deadline_s)
+        return None if joined.part("summary") is None else joined
+
     # --- private ---------------------------------------------------------------------------------
 
     async def _exchange(
@@ -149,3 +154,4 @@ def request_for(command: str, **params: Any) -> bytes:
 
 _NAME: Final = re.compile(r"[a-z_]{1,32}(\+[a-z_]{1,32}){0,3}")
 _JOINED: Final = request_for("+".join(MOVING))
+_SUMMARY_AND_DETAILS: Final = request_for("summary+devdetails")

@@ -13,6 +13,7 @@ from contract.clock import SystemClock
 from contract.errors import PolicyRefusedError
 from contract.task import TaskName
 from drivers.base import Reboot
+from drivers.stranger import Stranger
 from simulator.farm import Farm
 from tests.agent.commands import at, door, miner_agent
 from tests.agent.onfarm import free_base, simulated
@@ -46,7 +47,7 @@ async def test_what_every_make_refuses_unless_forced_is_answered_with_how_to_for
     async with simulated("antminer/s21,whatsminer/m50s,iceriver/ks3") as (farm, site, _):
         for miner in farm.miners:
             driver, _ = await site.fleet.look_at(miner.ip)
-            assert driver is not None
+            assert not isinstance(driver, Stranger)
             with pytest.raises(PolicyRefusedError) as refused:
                 await driver.plan(Reboot())
             result = {"error": {"code": refused.value.code, "message": str(refused.value)}}
@@ -72,7 +73,7 @@ async def test_act_refuses_one_of_two_that_the_daemon_met_with_one_mac(tmp_path:
         real, false = farm.miners
         false.faults.add("changes_mac", mac=real.mac)
         driver, _ = await site.fleet.look_at(real.ip)
-        assert driver is not None
+        assert not isinstance(driver, Stranger)
         inventory = Inventory(tmp_path / "state" / "inventory.db")
         await inventory.open()
         inventory.seen(real.ip, driver.identity, SystemClock().now())

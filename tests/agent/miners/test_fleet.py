@@ -14,6 +14,7 @@ from agent.miners.territory import Territory
 from contract.errors import PolicyRefusedError, UnreachableError, WrongDeviceError
 from contract.link import MinerKey, MinerRef
 from contract.miner import Endpoint, Firmware, Identity, Make
+from drivers.stranger import Stranger
 from tests.agent.onfarm import config_for, simulated
 from tests.virtual_time import loop_clock
 
@@ -47,12 +48,15 @@ def miner(mac: str | None, **more) -> Identity:
     return Identity(make=Make.ANTMINER, firmware=Firmware.STOCK, mac=mac, drivable=True, **more)
 
 
+STRANGER = Stranger(ports=(80,))
+
+
 def fleet_over(world: dict[str, Identity], inventory: Inventory | None = None) -> Fleet:
-    async def recognise(endpoint, *, credentials):
+    async def recognise(endpoint, *, credentials, doors):
         if endpoint.host not in world:
             raise UnreachableError(f"nothing answers at {endpoint.host}")
         if world[endpoint.host] is None:
-            return None
+            return STRANGER
         return Alone(endpoint, world)
 
     return Fleet(
@@ -245,7 +249,7 @@ async def test_what_boots_and_seems_to_be_something_else_has_not_left() -> None:
     for wait_s in (0.0, GONE_AFTER_S):
         assert fleet.twins("10.0.0.2") == ("10.0.0.1",)
         await asyncio.sleep(wait_s)
-        assert await fleet.look_at("10.0.0.1") == (None, False)
+        assert await fleet.look_at("10.0.0.1") == (STRANGER, False)
     assert fleet.twins("10.0.0.2") == ()
     assert list(fleet) == ["10.0.0.2"]
 

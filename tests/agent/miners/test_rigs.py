@@ -30,6 +30,7 @@ from contract.errors import (
 from contract.link import MinerReading, MinerRef
 from contract.miner import Firmware, Identity, Make
 from drivers.base import Depth, Timing
+from drivers.stranger import Stranger
 from simulator.farm import Farm
 from tests.agent.onfarm import MemorySink, free_base
 from tests.agent.rigs import entry_of
@@ -167,7 +168,7 @@ async def test_a_rig_needs_no_range_of_its_own_and_lends_none_to_others() -> Non
     async with rigs("xmrig-cpu") as (_, (rig,)):
         site = site_of(config_of(rig))
         driver, is_new = await site.fleet.look_at(rig.ip)
-        assert driver is not None
+        assert not isinstance(driver, Stranger)
         assert is_new
         with pytest.raises(PolicyRefusedError):
             await site.fleet.look_at(rig.ip.rpartition(".")[0] + ".77")
@@ -237,7 +238,7 @@ async def test_where_a_rig_is_enrolled_nobody_else_is_met(tmp_path: Path) -> Non
         site = site_of(config_of(rig), inventory)
         site.fleet.restore()
         driver = site.fleet.at(rig.ip)
-        assert driver is not None
+        assert not isinstance(driver, Stranger)
         assert driver.make == "rig"
         assert site.fleet.mac_at(rig.ip) is None
         assert (await site.fleet.look_at(rig.ip))[0] is driver
@@ -264,7 +265,7 @@ async def test_a_rig_enrolled_at_two_addresses_is_read_and_not_written_to() -> N
         site.fleet.restore()
         for rig in (one, other):
             driver, _ = await site.fleet.look_at(rig.ip)
-            assert driver is not None
+            assert not isinstance(driver, Stranger)
             assert (await driver.read(Depth.FULL)).mac == one.mac
         with pytest.raises(WrongDeviceError, match="is shown at"):
             await site.fleet.driver_for(MinerRef(id="a", mac=one.mac, last_ip=one.ip), max_age_s=60)
@@ -292,7 +293,7 @@ async def test_the_host_of_the_agent_is_a_rig_like_any_other() -> None:
         site = site_of(parse({"rigs": [here]}))
         (address,) = site.rigs
         driver, _ = await site.fleet.look_at(address)
-        assert driver is not None
+        assert not isinstance(driver, Stranger)
         assert (driver.identity.mac, driver.identity.model) == (rig.mac, "RX 6800 x8")
         reading = await driver.read(Depth.FULL)
         assert reading.moving.hashrate_hs

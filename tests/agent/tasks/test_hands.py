@@ -19,6 +19,7 @@ from contract.link import MinerRef
 from contract.miner import PowerMode
 from contract.task import TaskName
 from drivers.base import AnyChange, LogFile, NoChange, Permit, Plan
+from drivers.stranger import Stranger
 from simulator.farm import Farm
 from tests.agent.fake_cloud import code
 from tests.agent.onfarm import simulated
@@ -69,7 +70,7 @@ class ChangingHands:
                 driver, _ = await self.fleet.look_at(self.meant.ip)
             except MinerError:
                 return False  # what it was told last makes it restart
-            return driver is not None and driver.identity.mac == self.meant.mac
+            return not isinstance(driver, Stranger) and driver.identity.mac == self.meant.mac
 
         await until(has_said_so, within_s=100, every_s=0.1)
 

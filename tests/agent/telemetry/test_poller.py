@@ -23,6 +23,7 @@ from contract.errors import AuthFailedError, UnreachableError
 from contract.miner import Endpoint, Firmware, Identity, Make, Moving, Reading, Slow, Static
 from drivers.base import Depth, Who
 from drivers.changes.identity import who_is
+from drivers.stranger import Stranger
 from tests.agent.farm import FakeMiner
 from tests.agent.onfarm import MemorySink, simulated
 from tests.virtual_time import VirtualClock
@@ -395,7 +396,7 @@ async def test_a_simulated_farm_is_read_by_real_drivers() -> None:
             await site.fleet.look_at(each.ip)
         for each in farm.miners:
             driver = site.fleet.at(each.ip)
-            assert driver is not None
+            assert not isinstance(driver, Stranger)
             seen = await look(driver, Depth.FULL, timeout_s=10)
             assert seen is not None
             assert seen.reading is not None, seen.problem
@@ -406,7 +407,7 @@ async def test_a_real_driver_says_that_the_login_is_refused_and_that_it_is_taken
     async with simulated("antminer:1") as (farm, site, _):
         [miner] = farm.miners
         driver, _ = await site.fleet.look_at(miner.ip)
-        assert driver is not None
+        assert not isinstance(driver, Stranger)
 
         async def seen(depth: Depth) -> tuple[str | None, bool, bool]:
             found = await look(driver, depth, timeout_s=10)

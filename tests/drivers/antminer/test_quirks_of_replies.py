@@ -20,7 +20,6 @@ from contract.miner import Endpoint, Firmware, Identity, Moving, PowerMode, Read
 from drivers import wire as wire_module
 from drivers.antminer import driver, identify
 from drivers.antminer.changes import pools
-from drivers.antminer.entry import ANTMINER
 from drivers.antminer.protocol import cgi, repair, replies, rpc
 from drivers.antminer.reading import figures, slow, snapshot
 from drivers.base import Credentials, Depth
@@ -38,7 +37,7 @@ from tests.drivers.antminer.quirk import (
     set_to,
 )
 from tests.drivers.antminer.stage import Stage, next_base, open_driver, stage, timing
-from tests.virtual_time import VirtualClock
+from tests.drivers.meeting import meet
 
 _ROOT = Credentials("root", "root")
 
@@ -363,20 +362,16 @@ async def _read(spec: str) -> Reading:
     async with await Farm.start(spec, base=next_base()) as farm:
         miner: Any = farm.miners[0]
         endpoint = Endpoint(host=miner.ip, http_port=miner.http_port, rpc_port=miner.rpc_port)
-        clock = VirtualClock()
-        found = await ANTMINER.recognise(Wire(endpoint, clock, timing()), lambda _: _ROOT)
-        assert found is not None
-        return await found.read(Depth.SLOW)
+        found = await meet(endpoint, lambda _: _ROOT, timing())
+        seen: Reading = await found.read(Depth.SLOW)
+        return seen
 
 
 async def _met(farm: Farm) -> Identity:
     miner: Any = farm.miners[0]
     endpoint = Endpoint(host=miner.ip, http_port=miner.http_port, rpc_port=miner.rpc_port)
-    clock = VirtualClock()
-    wire = Wire(endpoint, clock, timing())
-    found = await ANTMINER.recognise(wire, lambda _: _ROOT)
-    assert found is not None
-    return found.identity
+    identity: Identity = (await meet(endpoint, lambda _: _ROOT, timing())).identity
+    return identity
 
 
 # --- the guards, switched off ----------------------------------------------------------------------

@@ -23,6 +23,7 @@ from drivers.antminer.entry import ANTMINER
 from drivers.base import Credentials, Depth, Timing
 from drivers.wire import Wire
 from simulator.farm import Farm
+from tests.drivers.meeting import meet
 from tests.drivers.servers import block
 from tests.virtual_time import VirtualClock
 
@@ -32,8 +33,7 @@ ROOT = Credentials("root", "root")
 
 async def driver_for(miner: Any, timing: Timing = TIMING) -> Antminer:
     endpoint = Endpoint(host=miner.ip, http_port=miner.http_port, rpc_port=miner.rpc_port)
-    driver = await ANTMINER.recognise(Wire(endpoint, VirtualClock(), timing), lambda _: ROOT)
-    assert driver is not None
+    driver: Antminer = await meet(endpoint, lambda _: ROOT, timing)
     return driver
 
 

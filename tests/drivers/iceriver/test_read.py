@@ -34,10 +34,10 @@ from drivers import registry
 from drivers.base import Credentials, Depth, Driver, Light, Timing
 from drivers.iceriver.changes import state
 from drivers.iceriver.driver import DAEMON_EVERY_S, PANEL_EVERY_S, RELEARN_S
-from drivers.iceriver.entry import ICERIVER
 from drivers.iceriver.identify import AWAY_REASON
 from drivers.iceriver.protocol import panel
 from drivers.iceriver.protocol.web import PANEL, IceriverWeb
+from drivers.stranger import Stranger
 from drivers.wire import Wire
 from simulator.farm import Farm
 from simulator.iceriver import catalogue
@@ -50,6 +50,7 @@ from tests.drivers.iceriver.stage import (
     stage,
     timing,
 )
+from tests.drivers.meeting import meet
 from tests.drivers.servers import answers, block, serving
 from tests.virtual_time import VirtualClock
 
@@ -83,24 +84,34 @@ def asked(on: Stage) -> list[str]:
     return found
 
 
-async def met(miner: Any, patience: Timing | None = None) -> Driver | None:
-    endpoint = Endpoint(
+def endpoint_of(miner: Any) -> Endpoint:
+    return Endpoint(
         host=miner.ip,
         http_port=miner.http_port,
-        rpc_port=miner.rpc_port,
+        rpc_port=getattr(miner, "rpc_port", None) or 9,
         v3_port=getattr(miner, "v3_port", None) or 9,
         daemon_port=getattr(miner, "daemon_port", None) or 9,
     )
+
+
+def login(identity: Identity) -> Credentials:
+    return (
+        factory_login(identity) if identity.make is Make.ICERIVER else Credentials("root", "root")
+    )
+
+
+async def seen(miner: Any, patience: Timing | None = None) -> Driver | Stranger:
     return await registry.recognise(
-        endpoint,
+        endpoint_of(miner),
         clock=VirtualClock(),
         timing=patience or timing(),
-        credentials=lambda identity: (
-            factory_login(identity)
-            if identity.make is Make.ICERIVER
-            else Credentials("root", "root")
-        ),
+        credentials=login,
     )
+
+
+async def met(miner: Any) -> Driver:
+    driver: Driver = await meet(endpoint_of(miner), login, timing())
+    return driver
 
 
 # --- who it is -----------------------------------------------------------------------------------
@@ -166,7 +177,6 @@ async def test_icerivers_and_other_makes_are_told_apart_in_both_directions():
         for farm, make in ((ours, "iceriver"), (ants, "antminer"), (whats, "whatsminer")):
             for miner in farm.miners:
                 driver = await met(miner)
-                assert driver is not None
                 assert driver.make == make, miner.key
                 assert driver.identity.model == miner.model.removeprefix("Antminer ")
 
@@ -176,9 +186,11 @@ async def test_another_make_is_sent_a_glance_at_its_page_and_nothing_else(others
     async with await Farm.start(others, base=block()) as farm:
         miner: Any = farm.miners[0]
         farm.tap(True)
-        endpoint = Endpoint(host=miner.ip, http_port=miner.http_port, daemon_port=9)
-        wire = Wire(endpoint, VirtualClock(), timing())
-        assert await ICERIVER.recognise(wire, factory_login) is None
+        endpoint = Endpoint(host=miner.ip, http_port=miner.http_port, rpc_port=9, v3_port=9)
+        found = await registry.recognise(
+            endpoint, clock=VirtualClock(), timing=timing(), credentials=login
+        )
+        assert isinstance(found, Stranger) or not found.identity.drivable
         assert len(miner.wire_log) == 1
         assert miner.wire_log[0].data.startswith(b"GET / HTTP/1.1\r\n")
         assert farm.ledger.entries == []
@@ -190,7 +202,6 @@ async def test_one_open_port_is_enough_to_be_recognised(key: str, fault: str):
         miner: Any = farm.miners[0]
         miner.faults.add(fault)
         driver = await met(miner)
-        assert driver is not None
         assert driver.identity.mac == miner.mac
         assert driver.identity.drivable
 
@@ -205,29 +216,27 @@ async def test_one_scan_costs_a_page_and_a_panel_and_no_login():
         assert asked(on) == ["page", "userpanel 4"]
 
 
-async def test_nobody_there_is_unreachable():
-    with pytest.raises(UnreachableError):
-        wire = Wire(
-            Endpoint(host=next_base(), http_port=9, daemon_port=10), VirtualClock(), timing()
-        )
-        await ICERIVER.recognise(wire, factory_login)
-
-
 @pytest.mark.parametrize(
     "reply",
     [
         b"HTTP/1.1 200 OK\r\n\r\n<title>KS5</title>",
         b"HTTP/1.1 302 Found\r\nLocation: https://x/\r\n\r\n",
         b"HTTP/1.1 404 Not Found\r\n\r\n",
-        b'HTTP/1.1 401 X\r\nWWW-Authenticate: Digest realm="antMiner Configuration", nonce="n"\r\n\r\n',
+        b'HTTP/1.1 401 X\r\nWWW-Authenticate: Digest realm="other", nonce="n"\r\n\r\n',
         b"SSH-2.0-dropbear\r\n",
         b"",
     ],
 )
 async def test_whatever_else_answers_is_not_one_of_ours(reply: bytes):
     async with serving(answers(reply)) as endpoint:
-        wire = Wire(msgspec.structs.replace(endpoint, daemon_port=9), VirtualClock(), timing())
-        assert await ICERIVER.recognise(wire, factory_login) is None
+        found = await registry.recognise(
+            msgspec.structs.replace(endpoint, rpc_port=9, daemon_port=9),
+            clock=VirtualClock(),
+            timing=timing(),
+            credentials=login,
+        )
+        assert isinstance(found, Stranger)
+        assert found.ports == (endpoint.http_port,)
 
 
 async def test_a_miner_that_is_starting_is_known_and_not_driven_until_it_tells_who_it_is():
@@ -523,7 +532,7 @@ async def test_every_fault_of_the_simulator_ends_in_a_reading_or_a_named_error_i
             miner.faults.replace([fault])
             readings = 0
             with suppress(MinerError):
-                await met(miner, patience)
+                await seen(miner, patience)
             for depth in Depth:
                 began = asyncio.get_running_loop().time()
                 try:

@@ -12,8 +12,11 @@ import pytest
 from contract.errors import MalformedError
 from contract.miner import Endpoint, PowerMode, Reading
 from drivers import registry
+from drivers.antminer import identify as antminer
 from drivers.antminer import identify as antminers
-from drivers.base import Credentials, Depth
+from drivers.antminer.protocol.rpc import AntminerRpc
+from drivers.base import Depth
+from drivers.stranger import Stranger
 from drivers.whatsminer import driver, identify
 from drivers.whatsminer.protocol.frames import PoolRow3
 from drivers.whatsminer.reading import snapshot, snapshot_v3
@@ -41,7 +44,7 @@ async def an_m3_names_neither_itself_nor_its_supply() -> None:
         found = await registry.recognise(
             endpoint, clock=VirtualClock(), timing=timing(), credentials=factory_login
         )
-        assert found is not None
+        assert not isinstance(found, Stranger)
         assert (found.make, found.identity.model) == ("whatsminer", "M3")
         assert not found.identity.drivable
         look = await found.read(Depth.FULL)
@@ -53,13 +56,9 @@ async def a_reply_too_long_for_one_recogniser_is_no_answer_for_the_others() -> N
     """What no driver claims is just that, however much it says of itself."""
     async with await Farm.start("whatsminer/m3", base=next_base()) as farm:
         miner: Any = farm.miners[0]
-        wire = registry.Wire(
-            Endpoint(host=miner.ip, http_port=miner.http_port, rpc_port=miner.rpc_port),
-            VirtualClock(),
-            timing(),
-        )
-        found = await registry.ANTMINER.recognise(wire, lambda _: Credentials("root", "root"))
-        assert found is None
+        endpoint = Endpoint(host=miner.ip, http_port=miner.http_port, rpc_port=miner.rpc_port)
+        rpc = AntminerRpc(registry.Wire(endpoint, VirtualClock(), timing()), None)
+        assert await antminer.hear(rpc, await antminer.ask_version(rpc)) is None
 
 
 # --- figures -------------------------------------------------------------------------------------
