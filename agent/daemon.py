@@ -29,6 +29,7 @@ from agent.local.status import STATUS, FarmStatus, LocalAnswer
 from agent.miners.inventory import Inventory
 from agent.miners.site import Site, open_site
 from agent.scan.autoscan import AutoScan
+from agent.scan.hunt import Hunt
 from agent.scan.scanner import FarmScanner
 from agent.selftest.copies import clear_left
 from agent.sinks.registry import SINKS
@@ -44,6 +45,7 @@ from agent.update.updates import Updates
 from contract.clock import Clock
 from contract.errors import BadParamsError, StorageFullError
 from contract.link import Heartbeat, MinerReading, Settings
+from contract.ranges import parse_range
 from service.limits import raise_open_files, settle_memory
 from service.notify import Notifier
 
@@ -100,6 +102,15 @@ class Daemon:
             look_timeout_s=self._site.look_timeout_s,
         )
         self._autoscan = AutoScan(self._scanner, config.scan, config.miners.ranges, clock)
+        self._hunt = Hunt(
+            fleet,
+            self._site.territory,
+            config.scan,
+            self._site.ports_of,
+            clock,
+            look_timeout_s=self._site.look_timeout_s,
+            on_met=self._telemetry.hurry,
+        )
         self._journal = Journal(
             state.dir / "journal.db",
             clock,
@@ -178,6 +189,8 @@ class Daemon:
                 start("autoscan", self._autoscan.run())
                 if self._config.telemetry.enabled:
                     start("telemetry", self._telemetry.run())
+                    if self._config.scan.hunt:
+                        start("hunt", self._hunt.run())
                 for name, sink in self._sinks.items():
                     start(name, sink.run())
                 settle_memory()
@@ -289,6 +302,7 @@ class Daemon:
             else:
                 ranges.append(text)
         self._autoscan.follow(tuple(ranges), settings.auto_scan_s)
+        self._hunt.follow(parse_range(text) for text in ranges)
         self._telemetry.set_interval(settings.poll_interval_s or self._config.telemetry.interval_s)
         self._path.set_read_only(self._config.policy.read_only or bool(settings.read_only))
         self._path.maintenance.follow(settings.maintenance)
