@@ -30,6 +30,7 @@ from agent.miners.inventory import Inventory
 from agent.miners.site import Site, open_site
 from agent.scan.autoscan import AutoScan
 from agent.scan.hunt import Hunt
+from agent.scan.memory import ScanMemory
 from agent.scan.scanner import FarmScanner
 from agent.selftest.copies import clear_left
 from agent.sinks.registry import SINKS
@@ -91,6 +92,7 @@ class Daemon:
         self._telemetry = Poller(
             fleet, self._buffer, config.telemetry, clock, timeout_s=self._site.look_timeout_s
         )
+        self._scans = ScanMemory(state.dir / "scans.db")
         self._scanner = FarmScanner(
             fleet,
             self._site.territory,
@@ -100,8 +102,9 @@ class Daemon:
             buffer=self._buffer,
             telemetry=self._telemetry,
             look_timeout_s=self._site.look_timeout_s,
+            memory=self._scans,
         )
-        self._autoscan = AutoScan(self._scanner, config.scan, config.miners.ranges, clock)
+        self._autoscan = AutoScan(self._scanner, config.scan, config.scanned, clock)
         self._hunt = Hunt(
             fleet,
             self._site.territory,
@@ -242,6 +245,7 @@ class Daemon:
             stack.push_async_callback(self._site.rigs.close)
             await self._site.inventory.open()
             stack.push_async_callback(self._site.inventory.close)
+            await stack.enter_async_context(self._scans)
             self._path.maintenance.follow(self._site.inventory.maintained)
             self._site.fleet.restore()
             stack.push_async_callback(self._buffer.close)
@@ -293,20 +297,25 @@ class Daemon:
 
     async def _follow(self, settings: Settings) -> None:
         """The cloud's wishes, inside the local ceilings."""
-        ranges = []
-        for text in settings.ranges:
-            try:
-                self._site.territory.select([text], max_addresses=self._config.scan.max_addresses)
-            except BadParamsError as error:
-                log.warning("settings.range_refused", range=text[:80], error=str(error)[:300])
-            else:
-                ranges.append(text)
-        self._autoscan.follow(tuple(ranges), settings.auto_scan_s)
-        self._hunt.follow(parse_range(text) for text in ranges)
+        named = [each for each in settings.named if self._is_scannable(each.range)]
+        ranges = [text for text in settings.ranges if self._is_scannable(text)]
+        scanned = (*ranges, *(each.range for each in named if each.auto_scan))
+        self._autoscan.follow(scanned, settings.auto_scan_s)
+        await self._scans.keep_named(named)
+        self._hunt.follow(map(parse_range, (*ranges, *(each.range for each in named))))
         self._telemetry.set_interval(settings.poll_interval_s or self._config.telemetry.interval_s)
         self._path.set_read_only(self._config.policy.read_only or bool(settings.read_only))
         self._path.maintenance.follow(settings.maintenance)
         self._site.inventory.keep_maintained(self._path.maintenance.keys)
+
+    def _is_scannable(self, text: str) -> bool:
+        """Whether a range of the cloud is one that this agent scans."""
+        try:
+            self._site.territory.select([text], max_addresses=self._config.scan.max_addresses)
+        except BadParamsError as error:
+            log.warning("settings.range_refused", range=text[:80], error=str(error)[:300])
+            return False
+        return True
 
     def _beat(self, host: dict[str, Any]) -> Heartbeat:
         return Heartbeat(

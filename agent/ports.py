@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
@@ -109,31 +110,134 @@ class AwakeMode(msgspec.Struct, frozen=True, kw_only=True):
     seen_at: datetime
 
 
+class Verdict(StrEnum):
+    """What a scan says of an address: exactly one of these."""
+
+    FOUND = "found"  # a miner of a make known here
+    UNKNOWN = "unknown"  # something answered that is no such miner
+    FAILED = "failed"  # a port is open, but who is there could not be found out
+    REFUSED = "refused"  # a host that has none of the ports open
+    SILENT = "silent"  # no answer at the ports that were asked
+    SKIPPED = "skipped"  # not to be asked
+    NOT_ASKED = "not_asked"  # this host could not ask, or the scan ended before
+
+
+class FoundMiner(msgspec.Struct, frozen=True, kw_only=True):
+    """A miner as a scan met it. `ports`: those that were seen to be open; `evidence`: which facts it told of itself;
+    `note`: what is odd about it, or went wrong with reading it.
+    """
+
+    ip: str
+    mac: str | None = None
+    make: str | None = None
+    model: str | None = None
+    firmware: str | None = None
+    firmware_version: str | None = None
+    serial: str | None = None
+    ports: tuple[int, ...] = ()
+    evidence: tuple[str, ...] = ()
+    note: str | None = None
+
+
+class OtherAddresses(msgspec.Struct, frozen=True, kw_only=True):
+    """One address, or a range of them, of which the same is said. `ports`: open ones of `unknown` and `failed`, those
+    that refused, or those at which silence was the answer. `banner`: what was said first, printable.
+    """
+
+    range: str
+    addresses: int
+    verdict: Verdict
+    ports: tuple[int, ...] = ()
+    banner: str | None = None
+    note: str | None = None
+
+
+ScanRow = FoundMiner | OtherAddresses
+
+
+class ChangedMiner(msgspec.Struct, frozen=True, kw_only=True):
+    """A miner that is elsewhere than the scan before met it. `was_at`: its address then; `was`: the MAC that was at
+    this address then; `now`: what is said of the address of a lost one.
+    """
+
+    ip: str
+    mac: str | None
+    make: str | None
+    model: str | None
+    was_at: str | None = None
+    was: str | None = None
+    now: Verdict | None = None
+
+
+class ScanChanges(msgspec.Struct, frozen=True, kw_only=True):
+    """Against the last whole scan of the same addresses, which ended at `since`."""
+
+    since: str
+    new: tuple[ChangedMiner, ...] = ()
+    lost: tuple[ChangedMiner, ...] = ()
+    moved: tuple[ChangedMiner, ...] = ()
+    replaced: tuple[ChangedMiner, ...] = ()
+
+    def __len__(self) -> int:
+        return sum(map(len, (self.new, self.lost, self.moved, self.replaced)))
+
+
 class ScanSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """What a scan found, honestly: every address is in exactly one of the counts."""
+    """What a scan found, honestly: every address is in exactly one of the counts. `new`: of those found, how many this
+    agent did not know. `first_pass_s`: when every address had been asked once, and who answered by then was known.
+    `connects`: how many were begun. `others` are all addresses where no miner is, in order, `others_left_out` those
+    rows that are too many to be kept.
+    """
 
     addresses: int
-    silent: int  # no answer at all
-    refused: int  # a host, but no miner's port open
-    unknown: int  # something answered that no driver claims
-    failed: int  # a miner's port is open but identification broke (named in `notes`)
+    silent: int
+    refused: int
+    unknown: int
+    failed: int
     found: int
     new: int
+    skipped: int = 0
+    not_asked: int = 0
     seconds: float
-    # Each: ip, mac, make, model, firmware, firmware_version.
-    miners: tuple[dict[str, str | None], ...] = ()
-    notes: tuple[str, ...] = ()
+    first_pass_s: float | None = None
+    connects: int = 0
+    manner: str = "default"
+    miners: tuple[FoundMiner, ...] = ()
+    others: tuple[OtherAddresses, ...] = ()
+    others_left_out: int = 0
+    changes: ScanChanges | None = None
+    notes: tuple[str, ...] = ()  # on the scan as a whole
+
+
+class ScanProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a scan is. `rows`: those that came since this was told last, in the order in which they came; of
+    addresses where nothing is to be identified none.
+    """
+
+    done: int
+    total: int
+    found: int
+    rows: tuple[ScanRow, ...] = ()
 
 
 class Scanner(Protocol):
     """Looks through address ranges; what it finds joins the inventory and is reported at once."""
 
     async def scan(
-        self, ranges: tuple[str, ...], progress: Callable[[int, int], Awaitable[None]] | None = None
+        self,
+        ranges: tuple[str, ...],
+        progress: Callable[[ScanProgress], Awaitable[None]] | None = None,
+        *,
+        manner: str = "default",
+        key: str | None = None,
     ) -> ScanSummary:
-        """`ranges` empty: all that are configured. Raises BadParamsError for what policy forbids (too many addresses,
-        a range outside the allowed ones).
+        """`ranges` empty: all that are configured. `manner`: a `agent.scan.swept.Manner`. `key`: a scan of that key
+        over the same addresses that was cut less than an hour ago goes on where it stopped. Raises BadParamsError for
+        what policy forbids (too many addresses, a range outside the allowed ones).
         """
+
+    def so_far(self) -> ScanSummary | None:
+        """What the scan that began last has said by now; `None` before the first."""
 
 
 class Downloader(Protocol):

@@ -37,6 +37,7 @@ ON_SITE: Final = 0  # the epoch of a task that arose on site; a cloud hands out 
 KNOWN_OF_OLD: Final = frozenset(BY_AGENTS) - {TaskName.MINING, TaskName.POWER_LIMIT}
 NAMES_MOST: Final = 1000  # that an agent says it knows
 MAINTAINED_MOST: Final = 100_000  # miners whose maintenance an agent is told of
+NAMED_MOST: Final = 1000  # ranges that have a name in a farm
 
 # What an agent takes from its cloud is bounded here, whoever may answer in the cloud's place one day: an id becomes the
 # name of a folder, a number of seconds a timer, an integer a column.
@@ -309,13 +310,23 @@ class Authorities(Message, frozen=True, kw_only=True):
     pem: Annotated[str, msgspec.Meta(max_length=PEM_MAX)]
 
 
+class NamedRange(Message, frozen=True, kw_only=True):
+    """Addresses that have a name in the farm. `auto_scan`: they are looked through on schedule, too."""
+
+    id: Word
+    name: Word
+    range: Word
+    auto_scan: bool = True
+
+
 class Settings(Message, frozen=True, kw_only=True):
     """What the cloud would like; local policy is the ceiling. `maintenance`: the miners of the farm that are not to be
-    written to, by MAC, those that tell none as `ip:ADDRESS`.
+    written to, by MAC, those that tell none as `ip:ADDRESS`. `named`: ranges that have a name.
     """
 
     rev: Whole = 0
     ranges: Annotated[tuple[str, ...], msgspec.Meta(max_length=10_000)] = ()
+    named: Annotated[tuple[NamedRange, ...], msgspec.Meta(max_length=NAMED_MOST)] = ()
     auto_scan_s: Seconds | None = None
     poll_interval_s: Seconds | None = None
     read_only: bool | None = None

@@ -285,10 +285,11 @@ class ScanRange(Params):
 
 
 class ScanParams(Params):
-    """Neither given: every range configured for the agent."""
+    """No range given: every one that is configured for the agent. `manner` is ours: how they are swept."""
 
     ip_range: _Range | None = None
     ip_ranges: Annotated[tuple[ScanRange, ...], Field(max_length=256)] = ()
+    manner: Literal["default", "fast", "thorough", "low"] = "default"
 
     @property
     def ranges(self) -> tuple[str, ...]:

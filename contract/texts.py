@@ -51,6 +51,11 @@ def printable(text: str) -> str:
     return "".join(each if each.isprintable() else "?" for each in text)
 
 
+def counted(number: int, word: str, words: str | None = None) -> str:
+    """`1 miner`, `2 miners`."""
+    return f"{number} {word if number == 1 else words or word + 's'}"
+
+
 def hex_digits(count: int) -> AfterValidator:
     """Exactly so many hexadecimal digits, in lower case."""
     pattern = re.compile(rf"[0-9a-f]{{{count}}}")

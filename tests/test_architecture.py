@@ -64,7 +64,7 @@ MAY_OPEN_SOCKETS = (
 SQL = {"sqlite3", "sqlalchemy", "aiosqlite", "asyncpg", "alembic"}
 MAY_TOUCH_SQL = (
     "agent/host/databases.py", "agent/journal/*", "agent/telemetry/buffer.py", "agent/miners/inventory.py", "agent/miners/known.py",
-    "agent/subscriptions/file.py", "agent/subscriptions/store.py",
+    "agent/scan/memory.py", "agent/subscriptions/file.py", "agent/subscriptions/store.py",
     "agent/selftest/copies.py", "agent/selftest/stores.py", "cloud/store/*",
 )  # fmt: skip
 

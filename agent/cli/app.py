@@ -176,8 +176,29 @@ def enroll(
 def scan(
     ranges: Annotated[
         list[str] | None,
-        typer.Argument(help="Addresses, CIDR blocks, first-last, or names of hosts."),
+        typer.Argument(help="Addresses, CIDR blocks, first-last, or names of ranges or hosts."),
     ] = None,
+    fast: Annotated[
+        bool,
+        typer.Option(
+            "--fast",
+            help="Without a pause; what is silent at its first port is not asked at others.",
+        ),
+    ] = False,
+    thorough: Annotated[
+        bool, typer.Option("--thorough", help="Ask every port of every address at once.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a scan of the same that was cut.")
+    ] = False,
+    rows: Annotated[
+        bool,
+        typer.Option(
+            "--rows",
+            help="Print each row as it comes, as a terminal gets it anyway; with --json as a JSON line, "
+            "before that of the document.",
+        ),
+    ] = False,
     config: ConfigFile = None,
     *,
     ports: Ports,
@@ -187,9 +208,13 @@ def scan(
     device_pace: DevicePace = None,
     as_json: Json = False,
 ) -> None:
-    """Look through address ranges for miners. What is at each address that answers is told."""
-    from agent.cli.commands import run_scan
+    """Look through address ranges for miners. What is said of each address is told."""
+    from agent.cli.scans.command import run_scan
+    from agent.cli.scans.view import RowsShown
+    from agent.scan.swept import Manner
 
+    if fast and thorough:
+        usage("--fast and --thorough do not go together", as_json)
     reach = _reach(
         config,
         ports,
@@ -199,9 +224,22 @@ def scan(
         device_pace,
         as_json,
     )
-    if not ranges and not reach.config.miners.ranges:
+    if not ranges and not (reach.config.miners.ranges or reach.config.ranges):
         usage("give a range, or a config with [miners] ranges", as_json)
-    end(run_scan(reach, _ranges(ranges, as_json) if ranges else (), quiet=as_json), as_json)
+    shown = RowsShown.AT_THE_END
+    if rows or (sys.stdout.isatty() and not as_json):
+        shown = RowsShown.AS_JSON if as_json else RowsShown.AS_THEY_COME
+    end(
+        run_scan(
+            reach,
+            _scanned(ranges, reach, as_json) if ranges else (),
+            manner=Manner.FAST if fast else Manner.THOROUGH if thorough else Manner.DEFAULT,
+            resume=resume,
+            quiet=as_json,
+            rows=shown,
+        ),
+        as_json,
+    )
 
 
 @app.command()
@@ -559,6 +597,15 @@ def _ranges(texts: list[str], as_json: bool) -> tuple[str, ...]:
 
     try:
         return ranges_in(texts)
+    except ValueError as error:
+        usage(str(error), as_json)
+
+
+def _scanned(texts: list[str], reach: Reach, as_json: bool) -> tuple[str, ...]:
+    from agent.cli.scans.command import ranges_of_names
+
+    try:
+        return ranges_of_names(texts, reach.config)
     except ValueError as error:
         usage(str(error), as_json)
 

@@ -12,13 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.cli.answers import DONE, FAILED, UNKNOWN
-from agent.cli.render import counted, drawn
+from agent.cli.render import drawn
 from agent.cli.survey import Survey
 from agent.journal.settlement import NO_CHANGE
 from contract.errors import ErrorCode
 from contract.outcome import Outcome
 from contract.ranges import merge, parse_range
 from contract.task import TaskName
+from contract.texts import counted
 from drivers.base import Driver
 
 _SPANS_SHOWN: Final = 12

@@ -24,15 +24,13 @@ from agent.local.socket import STANDARD_SOCKET, LocalRefusedError, listens, not_
 from agent.miners.credentials import CredentialBook, CredentialRule, from_config
 from agent.miners.inventory import Inventory
 from agent.miners.site import Site, open_site
-from agent.ports import CloudError, ScanSummary
-from agent.scan.scanner import FarmScanner
+from agent.ports import CloudError
 from contract.clock import SystemClock
 from contract.errors import LOGIN_FIX, BadParamsError, ErrorCode, MinerError
 from contract.ranges import parse_range
 from drivers.base import Credentials, Depth, Driver
 from drivers.stranger import Stranger
 from service.hostuser import is_root, owner_of
-from service.limits import raise_open_files
 from service.ownfolder import ForeignFolderError, check_files, check_folder
 
 BY_HAND: Final = (*PRIVATE_RANGES, LOOPBACK_RANGE)
@@ -40,7 +38,17 @@ _LOGIN_OPTIONS: Final = "--user and --password-file"
 _CORRECT_OPTIONS: Final = f"correct {_LOGIN_OPTIONS}"
 # What the daemon writes in its state folder besides its sinks, as `check_files` takes it.
 _STATE: Final = frozenset(
-    {"journal", "inventory", "buffer", "subscriptions", "work", "firmware", "logs", PIN_NAME}
+    {
+        "journal",
+        "inventory",
+        "scans",
+        "buffer",
+        "subscriptions",
+        "work",
+        "firmware",
+        "logs",
+        PIN_NAME,
+    }
 )
 
 
@@ -242,53 +250,6 @@ def run_enroll(config: Config, cloud: str | None, code: str, ca_file: Path | Non
     return DONE, document, text
 
 
-def run_scan(reach: Reach, ranges: tuple[str, ...], *, quiet: bool) -> Ended:
-    """Look through ranges; a progress bar on stderr unless `quiet`."""
-    from agent.cli.render import ScanView
-
-    set_up(LogSection(level="error"))
-    raise_open_files()
-    view = ScanView(quiet=quiet)
-    scanner: FarmScanner | None = None
-    denied = 0
-
-    async def go() -> ScanSummary:
-        nonlocal scanner, denied
-        site = reach.site(ranges)
-        denied = site.territory.denied_of(ranges)
-        scanner = FarmScanner(
-            site.fleet,
-            site.territory,
-            reach.config.scan,
-            site.scan_ports,
-            SystemClock(),
-            on_hit=lambda ip, driver, problem: view.hit(
-                ip, driver, problem and reach.in_words(problem)
-            ),
-        )
-        return await scanner.scan(ranges, view.progress)
-
-    try:
-        with view:
-            summary = run(go())
-    except (BadParamsError, ConfigError) as error:
-        return failure(error, USAGE)
-    except (MinerError, OSError) as error:
-        return failure(error)
-    except StoppedError as error:
-        so_far = None if scanner is None else scanner.so_far()
-        if so_far is None:
-            return stopped(error)
-        words = (
-            f"{error}: {view.total - so_far.addresses} of {view.total} addresses were not looked at"
-        )
-        document = {"ok": False, **_told(so_far, reach), "denied": denied}
-        document["problem"] = {"message": words}
-        return error.exit_code, document, f"{view.table(so_far, denied)}\n{words}"
-    document = {"ok": True, **_told(summary, reach), "denied": denied}
-    return DONE, document, view.table(summary, denied)
-
-
 def run_read(reach: Reach, host: str) -> Ended:
     """One full reading. Exit 1 when only a part could be read; the part is shown."""
     from agent.cli.render import reading_text
@@ -355,11 +316,6 @@ def failure(
     if isinstance(problem, MinerError):
         error["code"] = problem.code.value
     return code, {"ok": False, "error": error}, text
-
-
-def _told(summary: ScanSummary, reach: Reach) -> dict[str, Any]:
-    notes = [reach.in_words(each) for each in summary.notes]
-    return {**msgspec.to_builtins(summary), "notes": notes}
 
 
 def _first(errors: BaseExceptionGroup[Any]) -> BaseException:

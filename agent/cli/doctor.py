@@ -25,7 +25,6 @@ from agent.cli.checks.host import (
 )
 from agent.cli.commands import stopped
 from agent.cli.foreground import StoppedError, run
-from agent.cli.render import counted
 from agent.config.file import ConfigError, load, why
 from agent.config.host import LogSection
 from agent.host.logs import set_up
@@ -34,6 +33,7 @@ from agent.sinks.registry import SINKS
 from agent.update.check import updates_here
 from agent.update.managed import ReleaseHost
 from contract.clock import Clock, SystemClock
+from contract.texts import counted
 from service.hostuser import HostUser, acting_as, myself, owner_of
 
 

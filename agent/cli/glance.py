@@ -10,10 +10,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from agent.cli.render import counted
 from contract.clock import from_text
 from contract.figures import lasting_text, rate_text, watts_text
-from contract.texts import printable
+from contract.texts import counted, printable
 
 _WRONG: Final = "bold red"
 _WELL: Final = "green"

@@ -13,7 +13,7 @@ from agent.cli.answers import DONE, FAILED, USAGE, Ended
 from agent.cli.carried import Carried, ManyReport
 from agent.cli.commands import Reach, failure, stopped
 from agent.cli.foreground import StoppedError, run
-from agent.cli.render import ScanView, counted
+from agent.cli.scans.view import ScanView
 from agent.cli.survey import Surveyor, Wanted
 from agent.config.file import ConfigError, why
 from agent.config.host import LogSection
@@ -32,6 +32,7 @@ from contract.errors import (
 )
 from contract.expected import ExpectedCount
 from contract.task import TaskName, parse_params
+from contract.texts import counted
 from drivers.base import Driver
 from service.limits import raise_open_files
 
@@ -117,25 +118,20 @@ class _Many:
         parsed = parse_params(self._name, self._params)
         surveyor = Surveyor(self._wanted, self._name, parsed, site, self._reach.in_words)
         view = ScanView(quiet=self._quiet)
-
-        def hit(ip: str, driver: Driver | None, problem: str | None) -> None:
-            view.hit(ip, driver, problem)
-            surveyor.hit(ip, driver, problem)
-
         scanner = FarmScanner(
             site.fleet,
             site.territory,
             self._reach.config.scan,
             site.scan_ports,
             self._clock,
-            on_hit=hit,
+            on_hit=surveyor.hit,
         )
         with view:
-            summary = await scanner.scan(self._wanted.ranges, view.progress)
+            await scanner.scan(self._wanted.ranges, view.progress)
         await surveyor.try_logins(
             at_once=self._reach.config.scan.identify_at_once, timeout_s=site.look_timeout_s
         )
-        survey = surveyor.sorted(summary)
+        survey = surveyor.sorted(scanner.verdict_at)
         report = ManyReport(name=self._name, survey=survey, duplicates=self._wanted.duplicates)
         refusal = self._refusal(len(survey.miners), expect, dry_run=dry_run)
         if refusal is not None or dry_run:

@@ -1,107 +1,21 @@
-"""How results look to people: the scan's progress and table, a reading, a task's proof."""
+"""How results look to people: a table, a reading, a task's proof."""
 
 from __future__ import annotations
 
 import io
-import sys
 from collections.abc import Iterable
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from agent.ports import ScanSummary
 from contract.condition.anomalies import power_limit_w
 from contract.miner import Make, Reading, Slow
-from contract.texts import printable
+from contract.texts import counted, printable
 from drivers.base import Driver
 
 _WIDTH = 150
-
-
-class ScanView:
-    """A progress bar on stderr while a scan runs, and its table afterwards."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        self._progress = Progress(
-            TextColumn("scanning"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[found]} miners"),
-            console=Console(stderr=True),
-            disable=quiet or not sys.stderr.isatty(),
-            transient=True,
-        )
-        self._bar = self._progress.add_task("scan", total=None, found=0)
-        self._hits: dict[str, tuple[Driver | None, str | None]] = {}
-        self.total = 0  # addresses to look at
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
-
-    def hit(self, ip: str, driver: Driver | None, problem: str | None) -> None:
-        """An address where something answered."""
-        self._hits[ip] = (driver, problem)
-
-    async def progress(self, done: int, total: int) -> None:
-        """Move the bar."""
-        self.total = total
-        found = sum(driver is not None for driver, _ in self._hits.values())
-        self._progress.update(self._bar, completed=done, total=total, found=found)
-
-    def table(self, summary: ScanSummary, denied: int = 0) -> str:
-        """Every address that answered, and the counts of all; `denied` ones were left out."""
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for name in ("address", "MAC", "make", "model", "firmware", "version", "note"):
-            table.add_column(name, overflow="fold")
-        for ip in sorted(self._hits, key=lambda each: tuple(map(int, each.split(".")))):
-            driver, problem = self._hits[ip]
-            identity = driver.identity if driver else None
-            table.add_row(
-                *_cells(
-                    ip,
-                    identity and identity.mac,
-                    identity and identity.make,
-                    identity and identity.model,
-                    identity and identity.firmware,
-                    identity and identity.firmware_version,
-                    problem,
-                )
-            )
-        parts = [f"{counted(summary.found, 'miner')}"]
-        if summary.failed:
-            parts.append(f"{counted(summary.failed, 'address', 'addresses')} failed")
-        if summary.unknown:
-            parts.append(f"{counted(summary.unknown, 'unknown device')}")
-        if summary.refused:
-            refused = counted(summary.refused, "address", "addresses")
-            parts.append(f"{refused} refused the connection")
-        parts.append(f"{summary.silent} silent")
-        if denied:
-            parts.append(f"{denied} left out as denied")
-        counts = (
-            f"{counted(summary.addresses, 'address', 'addresses')} in {summary.seconds:.1f} s: "
-            f"{', '.join(parts)}"
-        )
-        return (drawn(table) if self._hits else "") + counts
-
-
-def counted(number: int, word: str, words: str | None = None) -> str:
-    """`1 miner`, `2 miners`."""
-    return f"{number} {word if number == 1 else words or word + 's'}"
 
 
 def table_text(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> str:

@@ -10,12 +10,12 @@ import msgspec
 from agent.cli.answers import DONE, FAILED, Ended
 from agent.cli.commands import stopped
 from agent.cli.foreground import StoppedError, run
-from agent.cli.render import counted
 from agent.config.host import LogSection
 from agent.host.logs import set_up
 from agent.host.version import agent_version
 from agent.selftest.checks import self_test
 from contract.clock import SystemClock
+from contract.texts import counted
 from service.install.own import own_release
 
 

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Self
+from typing import Self
 
 import msgspec
 
 from agent.cli.sheet import Sheet
 from agent.miners.inventory import key_of
 from agent.miners.site import Site
-from agent.ports import ScanSummary
+from agent.ports import Verdict
 from agent.tasks.actions import ACTIONS, ChangeAction, LookAction
 from agent.telemetry.observation import look
 from contract.errors import LOGIN_FIX, ErrorCode
 from contract.ranges import Range, merge, parse_range
 from contract.task import MinerParams, Params, TaskName
 from drivers.base import Capabilities, Depth, Driver, FirmwareUpdate, Mode
-
-_NOT_ASKED: Final = "could not be asked"  # as a scan notes it
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -88,7 +86,7 @@ class Surveyor:
         self._hits: dict[str, tuple[Driver | None, str | None]] = {}
 
     def hit(self, ip: str, driver: Driver | None, problem: str | None) -> None:
-        """See `FarmScanner`."""
+        """See `Visitor`."""
         self._hits[ip] = (driver, problem)
 
     async def try_logins(self, *, at_once: int, timeout_s: float) -> None:
@@ -108,9 +106,8 @@ class Surveyor:
                 if driver is not None and driver.identity.drivable:
                     group.create_task(attempt(ip, driver), name=f"login-{ip}")
 
-    def sorted(self, summary: ScanSummary) -> Survey:
-        """What has been met, once the scan is through."""
-        notes = {ip: text for ip, _, text in (each.partition(": ") for each in summary.notes)}
+    def sorted(self, said_of: Callable[[str], tuple[Verdict, str | None] | None]) -> Survey:
+        """What has been met, once the scan is through. `said_of` is as `FarmScanner.verdict_at`."""
         miners: list[Driver] = []
         left_out: list[LeftOut] = []
         for ip in (ip for span in self._wanted.spans for ip in span):
@@ -124,9 +121,10 @@ class Surveyor:
             elif ip in self._hits:
                 code, text = _told(problem or "")
             else:
-                note = notes.get(ip, "")
-                code = ErrorCode.UNREACHABLE
-                text = note if note.startswith(_NOT_ASKED) else "nobody answers"
+                verdict, note = said_of(ip) or (Verdict.SKIPPED, None)
+                is_skipped = verdict is Verdict.SKIPPED
+                code = ErrorCode.POLICY_REFUSED if is_skipped else ErrorCode.UNREACHABLE
+                text = "nobody answers" if note is None else f"could not be asked: {note}"
             left_out.append(LeftOut(ip, code, self._in_words(text)))
         return Survey(tuple(miners), tuple(left_out))
 

@@ -26,6 +26,7 @@ from agent.config.miners import (
     TelemetrySection,
     ranges_of,
 )
+from agent.config.ranges import RangeConfig, check_names
 from agent.config.rigmonitor import RigMonitorMiner, RigMonitorRig, RigMonitorSection
 from agent.config.rigs import RigConfig, check_distinct
 from agent.config.subscriptions import SubscriptionsSection
@@ -70,6 +71,7 @@ class Config(Section):
     cloud: CloudSection = CloudSection()
     state: StateSection = StateSection()
     miners: MinersSection = MinersSection()
+    ranges: tuple[RangeConfig, ...] = ()
     scan: ScanSection = ScanSection()
     credentials: tuple[CredentialEntry, ...] = ()
     rigs: tuple[RigConfig, ...] = ()
@@ -91,6 +93,12 @@ class Config(Section):
         keys = [each.mac or str(parse_range(each.range or "")) for each in entries]
         if len(set(keys)) != len(keys):
             raise ValueError("two entries speak of the same range or MAC")
+        return entries
+
+    @field_validator("ranges")
+    @classmethod
+    def _named_apart(cls, entries: tuple[RangeConfig, ...]) -> tuple[RangeConfig, ...]:
+        check_names(entries)
         return entries
 
     @model_validator(mode="after")
@@ -117,6 +125,12 @@ class Config(Section):
                     '"local" in [[rigs]], and an agent of its own on the rig'
                 )
         return self
+
+    @property
+    def scanned(self) -> tuple[str, ...]:
+        """The ranges that are looked through on schedule."""
+        named = (each.range for each in self.ranges if each.auto_scan)
+        return tuple(dict.fromkeys((*self.miners.ranges, *named)))
 
     @property
     def token_file(self) -> Path:

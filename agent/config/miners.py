@@ -55,9 +55,9 @@ class ScanSection(Section):
     every_s: Annotated[float, Field(strict=True, ge=60, le=7 * 86_400)] | None = None
     at_start: Flag = True
     max_addresses: Annotated[int, Field(strict=True, ge=1, le=1_048_576)] = 65_536
-    connects_per_s: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = 4000
-    sockets_max: Annotated[int, Field(strict=True, ge=2, le=60_000)] = 2048
-    connect_timeout_s: Annotated[float, Field(strict=True, gt=0, le=60)] = 1.5
+    addresses_per_s: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = 1000
+    sockets_max: Annotated[int, Field(strict=True, ge=2, le=60_000)] = 4096
+    connect_timeout_s: Annotated[float, Field(strict=True, gt=0, le=60)] = 1.2
     identify_at_once: Annotated[int, Field(strict=True, ge=1, le=1024)] = 64
     hunt: Flag = True
 

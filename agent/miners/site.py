@@ -66,7 +66,7 @@ def open_site(
     timing = config.miners.timing()
     ports = Endpoint(host="", **{name: getattr(config.miners, name) for name in PORTS})
     rigs = rigs_of(config, clock, timing)
-    territory = Territory(config.miners, rigs)
+    territory = Territory(config.miners, rigs, (each.range for each in config.ranges))
     fleet = Fleet(
         inventory,
         from_config(config) if book is None else book,

@@ -15,8 +15,11 @@ class Territory:
     addresses of enrolled rigs, which no scan asks.
     """
 
-    def __init__(self, section: MinersSection, rigs: Iterable[str] = ()) -> None:
-        self.ranges = merge(ranges_of(section.ranges))
+    def __init__(
+        self, section: MinersSection, rigs: Iterable[str] = (), named: Iterable[str] = ()
+    ) -> None:
+        """`named` are configured ranges besides those of the section."""
+        self.ranges = merge(ranges_of((*section.ranges, *named)))
         self._allowed = merge(ranges_of(section.allowed) + self.ranges)
         self._denied = merge(ranges_of(section.denied))
         self._rigs = frozenset(rigs)
@@ -82,24 +85,25 @@ class Territory:
             block = Range(number & ~0xFF, number | 0xFF)
             around += (each for each in known if each.first <= number <= each.last)
             hosts = Range(block.first + 1, block.last - 1)
-            near += [part for each in known for part in _within(block, each)] or [hosts]
+            near += _common([block], known) or [hosts]
         done: tuple[Range, ...] = self._not_scanned
         grounds = []
         for spans in (near, around, known):
-            allowed = (
-                part for each in merge(spans) for a in self._allowed for part in _within(each, a)
-            )
+            allowed = _common(merge(spans), self._allowed)
             left = tuple(part for each in allowed for part in _without(each, done))
             done = merge((*done, *left))
             if left := _at_most(left, max_addresses):
                 grounds.append(left)
         return tuple(grounds)
 
-    def denied_of(self, texts: Iterable[str]) -> int:
-        """How many addresses of these ranges a scan leaves out. Raises as `select`."""
+    def skipped(self, texts: Iterable[str]) -> tuple[tuple[Range, str], ...]:
+        """Which addresses of these ranges a scan leaves out, and why. Raises as `select`."""
         wanted = self._parsed(texts)
-        left = (part for each in wanted for part in _without(each, self._denied))
-        return sum(map(len, wanted)) - sum(map(len, left))
+        rigs = merge(ranges_of(tuple(self._rigs)))
+        left_out = [(part, "it is a rig's") for part in _common(wanted, rigs)]
+        denied = [part for each in self._denied for part in _without(each, rigs)]
+        left_out += [(part, "denied by [miners] denied") for part in _common(wanted, denied)]
+        return tuple(sorted(left_out))
 
     def _parsed(self, texts: Iterable[str]) -> tuple[Range, ...]:
         given = tuple(texts)
@@ -115,6 +119,16 @@ class Territory:
             raise BadParamsError(str(error)) from None
 
 
+def _common(spans: Iterable[Range], others: Iterable[Range]) -> list[Range]:
+    """What lies in one of each; both are merged."""
+    pairs = ((each, other) for other in others for each in spans)
+    return [
+        Range(max(each.first, other.first), min(each.last, other.last))
+        for each, other in pairs
+        if each.first <= other.last and other.first <= each.last
+    ]
+
+
 def _without(span: Range, others: Iterable[Range]) -> list[Range]:
     """What is left of it; the others are merged."""
     first, parts = span.first, []
@@ -127,12 +141,6 @@ def _without(span: Range, others: Iterable[Range]) -> list[Range]:
     if first <= span.last:
         parts.append(Range(first, span.last))
     return parts
-
-
-def _within(span: Range, other: Range) -> list[Range]:
-    """What of it is in the other one."""
-    first, last = max(span.first, other.first), min(span.last, other.last)
-    return [Range(first, last)] if first <= last else []
 
 
 def _at_most(spans: Iterable[Range], count: int) -> tuple[Range, ...]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import random
+from typing import Final
 
 import structlog
 
 from agent.config.miners import ScanSection
 from agent.ports import Scanner
+from agent.scan.swept import Manner
 from contract.clock import Clock
 from contract.errors import BadParamsError
 
 log = structlog.get_logger(__name__)
+_KEY: Final = "auto"  # one that a restart cut is gone on with
 
 
 class AutoScan:
@@ -38,9 +41,9 @@ class AutoScan:
         self._changed.set()
 
     async def run(self) -> None:
-        """Scan until cancelled."""
+        """Scan until cancelled. On schedule at low priority; at start somebody may wait for the first list."""
         if self._at_start:
-            await self._scan()
+            await self._scan(Manner.DEFAULT)
         while True:
             self._changed.clear()
             if self._every_s is None:
@@ -50,24 +53,28 @@ class AutoScan:
                 async with asyncio.timeout(self._every_s * random.uniform(0.9, 1.1)):
                     await self._changed.wait()
             except TimeoutError:
-                await self._scan()
+                await self._scan(Manner.LOW)
 
-    async def _scan(self) -> None:
+    async def _scan(self, manner: Manner) -> None:
         if not self._ranges:
             return
         try:
-            summary = await self._scanner.scan(self._ranges)
+            summary = await self._scanner.scan(self._ranges, manner=manner, key=_KEY)
         except BadParamsError as error:
             log.warning("autoscan.refused", error=str(error))
             return
         except OSError as error:
             log.error("autoscan.failed", error=str(error))
             return
+        changes = summary.changes
         log.info(
             "autoscan.done",
             addresses=summary.addresses,
             found=summary.found,
             new=summary.new,
             failed=summary.failed,
+            not_asked=summary.not_asked,
+            lost=None if changes is None else len(changes.lost),
+            moved=None if changes is None else len(changes.moved),
             seconds=summary.seconds,
         )

@@ -29,7 +29,7 @@ REST_S: Final = 8.0  # between two hunts
 
 
 def macs_here() -> Mapping[str, str]:
-    """This host's neighbour table: hardware addresses by address. Raises OSError."""
+    """The neighbour table of this host: hardware addresses by address. Raises OSError."""
     with NeighbourTable() as table:
         return table.macs()
 

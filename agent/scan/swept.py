@@ -39,7 +39,8 @@ class SweepPlan(msgspec.Struct, frozen=True, kw_only=True):
 class Swept(msgspec.Struct, frozen=True, kw_only=True):
     """One address. Its open ports are in `doors`; `asked` are those that certainly got a SYN, so that those of them
     that are neither open nor refused are silent. `not_asked`: why this host could not ask (then nothing is said of the
-    address). `is_final`: nothing more will be said of it by this sweep; else a second pass follows.
+    address). `is_final`: nothing more will be said of it by this sweep; else a second pass follows. `no_neighbour`: it
+    is on a network of this host, and nobody there has that address.
     """
 
     ip: str
@@ -47,6 +48,7 @@ class Swept(msgspec.Struct, frozen=True, kw_only=True):
     asked: tuple[int, ...]
     not_asked: str | None = None
     is_final: bool = True
+    no_neighbour: bool = False
 
     @property
     def is_silent(self) -> bool:

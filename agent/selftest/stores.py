@@ -19,6 +19,7 @@ from agent.journal.schema import open_database, schema_of
 from agent.journal.settlement import failed
 from agent.journal.states import State
 from agent.miners.inventory import Inventory
+from agent.scan.memory import ScanMemory
 from agent.selftest.copies import copy_start, copy_whole, size_of
 from agent.selftest.failure import CheckFailedError
 from agent.subscriptions.store import TransactionStore
@@ -75,6 +76,14 @@ async def try_inventory(copy: Path, _clock: Clock) -> str:
     return f"{len(inventory)} miners are known"
 
 
+async def try_scans(copy: Path, _clock: Clock) -> str:
+    """Raises CheckFailedError."""
+    _check_sound(copy)
+    async with ScanMemory(copy) as scans:
+        named = await scans.named()
+    return f"{len(named)} ranges of the cloud have a name"
+
+
 async def try_buffer(copy: Path, _clock: Clock) -> str:
     """Raises CheckFailedError for readings that this release would have to drop."""
     _check_sound(copy)
@@ -108,6 +117,7 @@ async def try_subscriptions(copy: Path, clock: Clock) -> str:
 STORES: Final = (
     StoreCheck("journal.db", _NO_BOUND, copy_whole, try_journal),
     StoreCheck("inventory.db", _NO_BOUND, copy_whole, try_inventory),
+    StoreCheck("scans.db", _NO_BOUND, copy_whole, try_scans),
     StoreCheck(
         "buffer.db",
         _BATCHES_BYTES,

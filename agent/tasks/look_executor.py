@@ -5,25 +5,26 @@ from __future__ import annotations
 import asyncio
 import shutil
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from agent.journal import Journal
-from agent.journal.settlement import Settlement, succeeded
+from agent.journal.settlement import Settlement, from_error, succeeded
 from agent.limits.slots import Slots
 from agent.link.retry import FIRST_S, retrying
-from agent.ports import CloudError, Miners, Scanner, ScanSummary, TaskSource
+from agent.ports import CloudError, Miners, Scanner, ScanProgress, ScanRow, TaskSource
+from agent.scan.rows import counts_line, scan_counts, scan_lines, scan_result
 from agent.tasks.active import ActiveTask
 from agent.tasks.gate import Gate
 from contract.clock import Clock
-from contract.errors import BadParamsError, RefusedError
+from contract.errors import BadParamsError, CancelledTaskError, RefusedError
 from contract.outcome import Outcome
 from contract.task import ScanParams
+from contract.texts import counted
 from drivers.base import Evidence, LogFile
 
 PROGRESS_S: Final = 2.0  # between two progress lines of a scan
-FOUND_SHOWN: Final = 500  # miners listed in the result of a scan
 UPLOAD_WAIT_S: Final = 15.0
 LOCAL_LOGS: Final = 20  # logs fetched on site that are kept
 _NOT_FOUND: Final = 404
@@ -100,39 +101,52 @@ class LookExecutor:
         )
 
     async def scan(self, task: ActiveTask) -> Settlement:
-        """Look through address ranges; what is found is reported at once, progress with every few seconds."""
+        """Look through address ranges; what is found is reported at once, progress with every few seconds. One that is
+        cancelled tells what it has found by then.
+        """
         assert isinstance(task.params, ScanParams)
-        last_mono = began_mono = self._clock.mono()
+        began_mono = self._clock.mono()
+        last_mono: float | None = None
+        rows: list[ScanRow] = []
 
-        async def progress(done: int, total: int) -> None:
+        async def progress(now: ScanProgress) -> None:
             nonlocal last_mono
-            now = self._clock.mono()
-            if now - last_mono < PROGRESS_S:
+            rows.extend(now.rows)
+            now_mono = self._clock.mono()
+            if now_mono - (began_mono if last_mono is None else last_mono) < PROGRESS_S:
                 return
-            last_mono = now
-            task.log.info(f"{done} of {total} addresses")
+            last_mono = now_mono
+            task.log.info(f"{now.done} of {now.total} addresses, {counted(now.found, 'miner')}")
+            for line in scan_lines(rows):
+                task.log.info(line)
+            rows.clear()
             await self._journal.progress(task.id, self._clock.now(), task.log.take())
 
-        summary = await self._scanner.scan(task.params.ranges, progress)
-        task.log.info(
-            f"{summary.addresses} addresses: {summary.found} miners ({summary.new} new), {summary.unknown} unknown, "
-            f"{summary.failed} failed, {summary.refused} other hosts, {summary.silent} silent"
-        )
-        counts = _counts(summary)
-        shown: dict[str, Any] = {**counts, "miners": list(summary.miners[:FOUND_SHOWN])}
-        if len(summary.miners) > FOUND_SHOWN:
-            shown["miners_left_out"] = len(summary.miners) - FOUND_SHOWN
-        shown["notes"] = list(summary.notes[:FOUND_SHOWN])
+        try:
+            summary = await self._scanner.scan(
+                task.params.ranges, progress, manner=task.params.manner, key=task.id
+            )
+        except asyncio.CancelledError:
+            so_far = self._scanner.so_far()
+            if not task.cancel_requested or last_mono is None or so_far is None:
+                raise
+            ended = from_error(CancelledTaskError("Cancelled while it was looking."))
+            return msgspec.structs.replace(
+                ended, result={**ended.result, "scan": scan_result(so_far)}
+            )
+        for line in scan_lines(rows):
+            task.log.info(line)
+        task.log.info(counts_line(summary))
         return succeeded(
             Evidence(
                 outcome=Outcome.DONE,
                 verified=True,
                 before={},
-                after=counts,
+                after=scan_counts(summary),
                 signal="scan",
                 seconds=self._clock.mono() - began_mono,
             ),
-            scan=shown,
+            scan=scan_result(summary),
         )
 
     async def _bring(self, task: ActiveTask, file: LogFile) -> None:
@@ -172,16 +186,3 @@ def _number(log: Path) -> int:
     """0 for what an older version left."""
     number = log.name.partition("-")[0]
     return int(number) if number.isdecimal() else 0
-
-
-def _counts(summary: ScanSummary) -> dict[str, Any]:
-    return {
-        "addresses": summary.addresses,
-        "silent": summary.silent,
-        "refused": summary.refused,
-        "unknown": summary.unknown,
-        "failed": summary.failed,
-        "found": summary.found,
-        "new": summary.new,
-        "seconds": round(summary.seconds, 3),
-    }

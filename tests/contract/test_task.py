@@ -27,6 +27,8 @@ SHA = "0a" * 32
 GOOD: list[tuple[TaskName, dict[str, Any] | None, dict[str, Any]]] = [
     (TaskName.SCAN, None, {"ip_range": None, "ip_ranges": ()}),
     (TaskName.SCAN, {"ip_range": " 10.0.0.0/24 "}, {"ip_range": "10.0.0.0/24"}),
+    (TaskName.SCAN, {"manner": "fast"}, {"manner": "fast", "ip_range": None}),
+    (TaskName.SCAN, {}, {"manner": "default"}),
     (TaskName.IP_DIAGNOSIS, {"target_scope": "known_only", "ping_only": True}, {"ping_only": True}),
     (TaskName.SELF_UPDATE, {}, {"binary_url": None}),
     (TaskName.SELF_UPDATE, {"binary_url": "https://a/b", "signature": "s"}, {"signature": "s"}),
@@ -63,6 +65,7 @@ GOOD: list[tuple[TaskName, dict[str, Any] | None, dict[str, Any]]] = [
 BAD: list[tuple[TaskName, Any, str]] = [
     (TaskName.SCAN, {"ip_range": "10.0.0.300"}, "ip_range"),
     (TaskName.SCAN, {"ip_ranges": [{"range": 7}]}, "ip_ranges.0.range"),
+    (TaskName.SCAN, {"manner": "hasty"}, "manner"),
     (TaskName.IP_DIAGNOSIS, {"target_scope": "all"}, "target_scope"),
     (TaskName.IP_DIAGNOSIS, {"custom_targets": [{"value": "x"}]}, "custom_targets.0.value"),
     (TaskName.SELF_UPDATE, {"binary_url": "https://a/b"}, "signature"),

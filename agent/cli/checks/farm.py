@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Final
 
 from agent.cli.checks.findings import OK, PROBLEM, WARNING, Finding, named
-from agent.cli.render import counted
 from agent.cli.rigs import doubts
 from agent.config.file import Config, ConfigError
 from agent.miners.credentials import CredentialBook, from_config
@@ -28,6 +27,7 @@ from contract.errors import (
 )
 from contract.link import Settings
 from contract.miner import Make
+from contract.texts import counted
 from drivers.base import Depth, Driver
 from drivers.stranger import Stranger
 
@@ -37,9 +37,10 @@ _READ_WITHOUT_LOGIN: Final = (Make.WHATSMINER,)  # only changes need its passwor
 
 def ranges_check(config: Config, settings: Settings | None) -> Iterator[Finding]:
     """Whether a scan takes what it is to look through, from the config and from the cloud (as far as it was asked)."""
-    territory, most = Territory(config.miners), config.scan.max_addresses
-    wished = () if settings is None else settings.ranges
-    if config.miners.ranges:
+    named = tuple(each.range for each in config.ranges)
+    territory, most = Territory(config.miners, named=named), config.scan.max_addresses
+    wished = () if settings is None else _of_the_cloud(settings)
+    if territory.ranges:
         try:
             spans = territory.select((), max_addresses=most)
         except BadParamsError as error:
@@ -53,6 +54,10 @@ def ranges_check(config: Config, settings: Settings | None) -> Iterator[Finding]
             territory.select([text], max_addresses=most)
         except BadParamsError as error:
             yield Finding(WARNING, "ranges", f"{text[:80]} of the cloud is not scanned: {error}")
+
+
+def _of_the_cloud(settings: Settings) -> tuple[str, ...]:
+    return (*settings.ranges, *(each.range for each in settings.named))
 
 
 async def sink_check(sink: SinkEntry, config: Config) -> list[Finding]:
@@ -139,7 +144,7 @@ async def miners_check(config: Config, clock: Clock) -> list[Finding]:
 
 
 def _first_scan(config: Config) -> str:
-    if not config.miners.ranges:
+    if not config.scanned:
         return "set ranges in [miners], or have the cloud order a scan"
     if not config.scan.at_start:
         return "have the cloud order a scan, or set at_start in [scan]"

@@ -243,6 +243,20 @@ def test_a_key_for_bundles_is_written_in_hex_or_base64() -> None:
             "'5' is not the PCI address of a card, such as 0000:05:00.0",
         ),
         ("[[credentials]]\nrange = '10.0.0.1'", "credentials.0.password_file: is missing"),
+        ("[[ranges]]\nname = 'hall'", "ranges.0.range: is missing"),
+        ("[[ranges]]\nname = ' '\nrange = '10.0.0.1'", "ranges.0.name: must not be empty"),
+        ("[[ranges]]\nname = \"a\\u001b[2J\"\nrange = '10.0.0.1'", "ranges.0.name: "),
+        (
+            "[[ranges]]\nname = '10.0.0.0/8'\nrange = '10.0.0.1'",
+            "is a range itself: give it a name",
+        ),
+        ("[[ranges]]\nname = 'a,b'\nrange = '10.0.0.1'", "holds a comma or begins with a hyphen"),
+        ("[[ranges]]\nname = 'a'\nrange = '10.0.0.9-2'", "ends before it begins"),
+        ("[[ranges]]\nname = 'a'\nrange = 'fd00::1'", "is not an IPv4 address"),
+        (
+            "[[ranges]]\nname = 'a'\nrange = '10.0.0.1'\n[[ranges]]\nname = 'A'\nrange = '10.0.0.2'",
+            "two ranges are called 'A'",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_its_key(tmp_path: Path, text: str, words: str) -> None:

@@ -5,7 +5,7 @@ import pytest
 from agent.config.miners import MinersSection
 from agent.miners.territory import Territory
 from contract.errors import BadParamsError, PolicyRefusedError
-from contract.ranges import parse_range
+from contract.ranges import Range, parse_range
 
 
 def test_only_private_addresses_are_touched_by_default() -> None:
@@ -39,7 +39,34 @@ def test_a_denied_address_is_told_from_one_outside() -> None:
         territory.check("10.0.0.5")
     with pytest.raises(BadParamsError, match=r"every address of 10\.0\.0\.2-10\.0\.0\.4 is denied"):
         territory.select(["10.0.0.2-4"], max_addresses=10)
-    assert territory.denied_of(["10.0.0.8-10.0.0.12"]) == 2
+    assert _shown(territory.skipped(["10.0.0.8-10.0.0.12"])) == [
+        ("10.0.0.8-10.0.0.9", "denied by [miners] denied")
+    ]
+
+
+def test_what_a_scan_skips_is_told_with_its_reason_once() -> None:
+    territory = Territory(
+        MinersSection(denied=("10.0.0.1-10.0.0.9", "10.0.1.0/24")), ["10.0.0.5", "10.0.0.77"]
+    )
+    assert _shown(territory.skipped(["10.0.0.0/24", "10.0.0.3-8"])) == [
+        ("10.0.0.1-10.0.0.4", "denied by [miners] denied"),
+        ("10.0.0.5", "it is a rig's"),
+        ("10.0.0.6-10.0.0.9", "denied by [miners] denied"),
+        ("10.0.0.77", "it is a rig's"),
+    ]
+    spans = territory.select(["10.0.0.0/24"], max_addresses=300)
+    skipped = sum(len(span) for span, _ in territory.skipped(["10.0.0.0/24"]))
+    assert sum(map(len, spans)) + skipped == 254
+
+
+def test_ranges_with_a_name_are_configured_ones() -> None:
+    territory = Territory(MinersSection(ranges=("203.0.113.0/28",)), named=["198.51.100.7"])
+    assert "198.51.100.7" in territory
+    assert sum(map(len, territory.select((), max_addresses=20))) == 15
+
+
+def _shown(skipped: tuple[tuple[Range, str], ...]) -> list[tuple[str, str]]:
+    return [(str(span), why) for span, why in skipped]
 
 
 def test_overlapping_ranges_are_visited_once() -> None:

@@ -1,0 +1,131 @@
+"""What a sweep asks on the networks of this host itself: never more than the neighbour table has room for, and only
+what the table shows to have been asked counts as asked.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+from agent.scan.neighbours import Neighbours, NeighbourTable, Standing, TableLevel
+from contract.clock import Clock
+
+_RESERVE: Final = 128  # places that are left to all else on this host
+_LEAST: Final = (
+    32  # unresolved addresses at once, however full the table is: it makes room only when asked to
+)
+_FEWEST: Final = 4
+_COLLECTIONS_MAX: Final = 2  # between two readings; more of them mean that there are no places left
+_READ_EVERY_S: Final = 0.05
+_COST_SHARE: Final = 20  # reading takes at most this part of the time
+_GROWS_EVERY_S: Final = 1.0
+_STALLED_S: Final = 30.0
+
+
+class Verdict(IntEnum):
+    """What the table says of an address that was asked."""
+
+    MISSING = 1  # nothing was sent to it
+    THERE = 2
+    NOBODY = 3
+
+
+class _Seen(IntEnum):
+    """Of an address that is waited for."""
+
+    NOT_YET = 1
+    ASKED = 2
+    GONE_ONCE = 3  # a table that changes while it is told may leave one out
+
+
+class Cable:
+    """The addresses on own networks that are waited for, and the room for more."""
+
+    def __init__(self, table: NeighbourTable, clock: Clock) -> None:
+        self._table = table
+        self._clock = clock
+        self._waiting: dict[int, _Seen] = {}
+        self._room = 0
+        self._least = _LEAST
+        self._last: TableLevel | None = None
+        self.was_full = False  # at some time between the two latest readings
+        self._grown_mono = self._progress_mono = self.due_mono = clock.mono()
+
+    def room(self) -> int:
+        """How many more may be asked now."""
+        return max(self._room, self._least - len(self._waiting))
+
+    def ask(self, number: int) -> None:
+        """A SYN is sent there."""
+        self._room -= 1
+        self._waiting[number] = _Seen.NOT_YET
+
+    def forget(self, number: int) -> None:
+        """It answered."""
+        if self._waiting.pop(number, None) is not None:
+            self._progress_mono = self._clock.mono()
+
+    @property
+    def is_waiting(self) -> bool:
+        return bool(self._waiting)
+
+    @property
+    def is_stalled(self) -> bool:
+        """For half a minute nothing at all found a place."""
+        return self._clock.mono() - self._progress_mono > _STALLED_S
+
+    @property
+    def is_certain(self) -> bool:
+        """All that are waited for have been asked."""
+        return _Seen.NOT_YET not in self._waiting.values()
+
+    def look(self) -> list[tuple[int, Verdict]]:
+        """Read the table. Gives what has become of those that are waited for; they are waited for no longer."""
+        began = self._clock.mono()
+        seen, level = self._table.neighbours(), self._table.level()
+        self._room = level.threshold - _RESERVE - (level.entries - seen.spare)
+        placed = len(self._waiting)
+        self._adapt(level, began)
+        verdicts = self._verdicts(seen)
+        placed -= sum(verdict is Verdict.MISSING for _, verdict in verdicts)
+        if placed or not verdicts:
+            self._progress_mono = began
+        took_s = self._clock.mono() - began
+        self.due_mono = began + max(_READ_EVERY_S, took_s * _COST_SHARE)
+        return verdicts
+
+    def _verdicts(self, seen: Neighbours) -> list[tuple[int, Verdict]]:
+        verdicts: list[tuple[int, Verdict]] = []
+        waiting = self._waiting
+        for number, before in waiting.items():
+            match seen.standing.get(number):
+                case Standing.THERE:
+                    verdicts.append((number, Verdict.THERE))
+                case Standing.NOBODY:
+                    verdicts.append((number, Verdict.NOBODY))
+                case Standing.ASKED:
+                    waiting[number] = _Seen.ASKED
+                case None if before is _Seen.NOT_YET:
+                    verdicts.append((number, Verdict.MISSING))
+                case None if before is _Seen.GONE_ONCE:
+                    verdicts.append((number, Verdict.NOBODY))
+                case None:
+                    waiting[number] = _Seen.GONE_ONCE
+        for number, _ in verdicts:
+            del waiting[number]
+        return verdicts
+
+    def _adapt(self, level: TableLevel, now: float) -> None:
+        """A table that holds what the kernel does not count, or would give up, looks fuller than it is: as long as all
+        that is asked finds a place, a little more is tried.
+        """
+        last, self._last = self._last, level
+        if last is None:
+            return
+        self.was_full = level.refusals > last.refusals
+        if self.was_full or level.collections - last.collections > _COLLECTIONS_MAX:
+            self._least = max(_FEWEST, self._least // 2)
+            self._grown_mono = now
+        elif now - self._grown_mono >= _GROWS_EVERY_S and self._room < self._least:
+            self._grown_mono = now
+            self._least = min(level.threshold, self._least * 2)

@@ -1,0 +1,76 @@
+"""Which addresses are on a network of this host, so that each of them takes a place in its neighbour table."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from bisect import bisect_right
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Final
+
+import msgspec
+
+from agent.scan.netlink import Netlink, attributes
+from contract.ranges import Range, merge
+
+_GET_ROUTES, _GET_LINK = 26, 18
+# family, bits of the destination and source, tos, table, protocol, scope, type, flags
+_ROUTE: Final = struct.Struct("=BBBBBBBBI")
+_LINK: Final = struct.Struct("=BxHiII")  # family, type, index, flags, change
+_DESTINATION, _INTERFACE, _GATEWAY, _VIA, _NEXT_HOPS = 1, 4, 5, 18, 9
+_UNICAST: Final = 1
+_NO_NEIGHBOURS: Final = 0x08 | 0x10 | 0x80  # loopback, point to point, without ARP
+
+
+class Reach(msgspec.Struct, frozen=True):
+    """`on_link`: asked on the cable for its hardware address first. `other`: behind a router, or this host itself."""
+
+    on_link: tuple[Range, ...]
+    other: tuple[Range, ...]
+
+
+def reach_of(spans: Iterable[Range]) -> Reach:
+    """Tell them apart, as the kernel's routes stand now. Raises OSError where it does not say."""
+    on_link: list[Range] = []
+    other: list[Range] = []
+    with Netlink() as netlink:
+        routes = [_block(body) for body in netlink.dump(_GET_ROUTES, _ROUTE.pack(2, *[0] * 8))]
+        edges = sorted({edge for block in routes for edge in (block.first, block.last + 1)})
+        links: dict[int, bool] = {}
+        for span in spans:
+            inner = edges[bisect_right(edges, span.first) : bisect_right(edges, span.last)]
+            cuts = [span.first, *inner, span.last + 1]
+            # Between two edges all addresses go one way.
+            for first, after in pairwise(cuts):
+                goes = on_link if _is_on_link(netlink, first, links) else other
+                goes.append(Range(first, after - 1))
+    return Reach(merge(on_link), merge(other))
+
+
+def _block(body: bytes) -> Range:
+    """The addresses that a route is for."""
+    bits = body[1]
+    first = int.from_bytes(attributes(body, _ROUTE.size).get(_DESTINATION, bytes(4)))
+    return Range(first, first | (0xFFFF_FFFF >> bits))
+
+
+def _is_on_link(netlink: Netlink, address: int, links: dict[int, bool]) -> bool:
+    """`links`: whether an interface has neighbours, of those asked about before."""
+    wanted = struct.pack("=HH4s", 8, _DESTINATION, address.to_bytes(4))
+    asked = _ROUTE.pack(socket.AF_INET, 32, *[0] * 7) + wanted
+    try:
+        answer = netlink.ask(_GET_ROUTES, asked)
+    except TimeoutError:
+        raise
+    except OSError:
+        return False  # no way there: whoever connects is refused with a reason
+    values = attributes(answer, _ROUTE.size)
+    is_direct = answer[7] == _UNICAST and not values.keys() & {_GATEWAY, _VIA, _NEXT_HOPS}
+    if not is_direct or _INTERFACE not in values:
+        return False
+    index = struct.unpack("=i", values[_INTERFACE])[0]
+    if index not in links:
+        link = netlink.ask(_GET_LINK, _LINK.pack(socket.AF_UNSPEC, 0, index, 0, 0))
+        links[index] = not _LINK.unpack_from(link)[3] & _NO_NEIGHBOURS
+    return links[index]

@@ -1,0 +1,340 @@
+"""One scan under way: a sweep on a thread of its own, and those who find out who is there, beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from ipaddress import IPv4Address
+from typing import Final
+
+import msgspec
+
+from agent.config.miners import ScanSection
+from agent.ports import FoundMiner, OtherAddresses, ScanProgress, ScanRow, ScanSummary, Verdict
+from agent.scan.memory import CutScan, ScanRows
+from agent.scan.sweep import Sweep
+from agent.scan.swept import Manner, SweepPlan, Swept
+from agent.scan.verdicts import ASKING, Saying, Verdicts, number_of
+from agent.scan.visitor import Visited, Visitor
+from contract.clock import Clock
+from contract.ranges import Range, merge
+
+Progress = Callable[[ScanProgress], Awaitable[None]]
+OTHERS_MOST: Final = 10_000  # rows of addresses where no miner is
+_TELL_S: Final = 0.25
+_KEEP_S: Final = 5.0
+_CUT: Final = Saying(Verdict.NOT_ASKED, note="the scan ended before")
+
+
+class ScanOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be looked through. `skipped`: addresses that are not to be asked, and why; they are in none of
+    `spans`.
+    """
+
+    spans: tuple[Range, ...]
+    skipped: tuple[tuple[Range, str], ...]
+    ports: tuple[int, ...]
+    likely: Mapping[str, int]
+    manner: Manner
+
+    @property
+    def plan(self) -> bytes:
+        """What it is a scan of: one that was cut is gone on with only by the same. How fast does not matter."""
+        manner = Manner.DEFAULT if self.manner is Manner.LOW else self.manner
+        return msgspec.json.encode((self.spans, self.skipped, self.ports, manner))
+
+
+class ScanRun:
+    """From its order to its summary. `go` may be called again after it `gave_way`."""
+
+    def __init__(
+        self,
+        order: ScanOrder,
+        visitor: Visitor,
+        section: ScanSection,
+        clock: Clock,
+        *,
+        progress: Progress | None = None,
+        keep: Callable[[CutScan], Awaitable[None]] | None = None,
+    ) -> None:
+        """`keep` is given how far it is, every few seconds and where it is cut."""
+        self.order = order
+        self.gave_way = False
+        self._visitor = visitor
+        self._section = section
+        self._clock = clock
+        self._progress = progress
+        self._keep = keep
+        self._verdicts = Verdicts(merge([*order.spans, *(span for span, _ in order.skipped)]))
+        for span, why in order.skipped:
+            self._verdicts.mark_span(span, Saying(Verdict.SKIPPED, note=why))
+        self._miners: dict[str, FoundMiner] = {}
+        self._others: dict[str, OtherAddresses] = {}
+        self._fresh: list[ScanRow] = []
+        self._notes: list[str] = []
+        self._new = self._connects = 0
+        self._began_mono = clock.mono()
+        self._before_s = 0.0  # that it ran before it was cut
+        self._seconds: float | None = None
+        self._first_pass_s: float | None = None
+        self._is_seen_through = False
+        self._sweep: Sweep | None = None
+        self._waiting: deque[Swept] = deque()
+        self._at_work = 0
+        self._is_cut = False
+
+    def take_up(self, cut: CutScan) -> None:
+        """Go on where it was cut. Raises ValueError for what was kept of another scan."""
+        self._verdicts.load(cut.addresses, cut.sayings)
+        self._miners = {each.ip: each for each in cut.rows.miners}
+        self._others = {each.range: each for each in cut.rows.others}
+        self._new, self._before_s = cut.rows.new, cut.seconds
+        self._notes.append(
+            f"goes on where it was cut at {cut.at:%Y-%m-%d %H:%M:%S} UTC: "
+            f"{self._verdicts.done} of {len(self._verdicts)} addresses were through"
+        )
+
+    def give_way(self) -> None:
+        """End soon, so that another scan comes to its turn; what is under way is ended properly."""
+        self.gave_way = True
+        if self._sweep is not None:
+            self._sweep.stop()
+
+    @property
+    def found(self) -> Mapping[str, FoundMiner]:
+        """The miners by address."""
+        return self._miners
+
+    def verdict_at(self, ip: str) -> tuple[Verdict, str | None] | None:
+        """What is said of an address of this scan by now, and what is noted beside."""
+        said = self._verdicts.at(number_of(ip))
+        if said is None or said.verdict is None:
+            return None
+        row = self._miners.get(ip) or self._others.get(ip)
+        return said.verdict, said.note if row is None else row.note
+
+    async def go(self) -> None:
+        """Raises OSError, and what `progress` raises."""
+        self.gave_way = False
+        loop = asyncio.get_running_loop()
+
+        def swept(batch: Sequence[Swept]) -> None:
+            hits = self._marked(batch)
+            if hits or (not self._is_seen_through and not self._verdicts.unseen):
+                loop.call_soon_threadsafe(self._take, hits)
+
+        plan = SweepPlan(
+            spans=self.order.spans,
+            ports=self.order.ports,
+            likely=self.order.likely,
+            manner=self.order.manner,
+            skip=self._verdicts.is_final,
+        )
+        self._sweep = sweep = Sweep(plan, self._section, self._clock, swept)
+        try:
+            async with asyncio.TaskGroup() as beside:
+                parts = [beside.create_task(self._tell(), name="scan-progress")]
+                parts.append(beside.create_task(self._keep_on(), name="scan-keep"))
+                async with asyncio.TaskGroup() as self._visits:
+                    await self._sweeping(sweep)
+                for part in parts:
+                    part.cancel()
+        except BaseExceptionGroup as group:
+            raise _first(group) from group
+        except asyncio.CancelledError:
+            await self._keep_now()
+            raise
+        finally:
+            self._connects += sweep.counts.connects
+            while self._waiting:
+                self._waiting.popleft().doors.close()
+            if not self.gave_way:
+                self._verdicts.close(_CUT)
+                self._seconds = self._so_long()
+        await self._tell_now()
+
+    def summary(self) -> ScanSummary:
+        """Of all its addresses, once it has ended; of those that are through before."""
+        counts = self._verdicts.counts()
+        rows = self._rows()
+        others = tuple(itertools.islice(rows, OTHERS_MOST))
+        return ScanSummary(
+            addresses=sum(counts.values()),
+            silent=counts[Verdict.SILENT],
+            refused=counts[Verdict.REFUSED],
+            unknown=counts[Verdict.UNKNOWN],
+            failed=counts[Verdict.FAILED],
+            found=counts[Verdict.FOUND],
+            skipped=counts[Verdict.SKIPPED],
+            not_asked=counts[Verdict.NOT_ASKED],
+            new=self._new,
+            seconds=self._so_long() if self._seconds is None else self._seconds,
+            first_pass_s=self._first_pass_s,
+            connects=self._connects,
+            manner=self.order.manner,
+            miners=tuple(sorted(self._miners.values(), key=lambda row: number_of(row.ip))),
+            others=others,
+            others_left_out=sum(1 for _ in rows),
+            notes=tuple(self._notes),
+        )
+
+    # --- the sweep ---
+
+    async def _sweeping(self, sweep: Sweep) -> None:
+        running = asyncio.get_running_loop().run_in_executor(None, sweep.run)
+        try:
+            await asyncio.shield(running)
+        except asyncio.CancelledError:
+            self._is_cut = True
+            raise
+        finally:
+            sweep.stop()
+            await running
+
+    def _marked(self, batch: Sequence[Swept]) -> list[Swept]:
+        """On the sweeping thread, for every address: those where a port is open are to be looked at."""
+        hits = []
+        for each in batch:
+            number = number_of(each.ip)
+            if not each.doors.open:
+                self._verdicts.mark(number, _saying(each))
+            elif self._verdicts.at(number) == ASKING or self._verdicts.is_final(number):
+                each.doors.close()
+            else:
+                self._verdicts.mark(number, ASKING)
+                hits.append(each)
+        return hits
+
+    # --- who is there ---
+
+    def _take(self, hits: list[Swept]) -> None:
+        """They are looked at as soon as somebody is free. Where many wait, their sockets do not."""
+        self._is_seen_through = self._is_seen_through or not self._verdicts.unseen
+        for each in hits:
+            if self._is_cut or len(self._waiting) >= self._section.identify_at_once:
+                each.doors.close()
+            if self._is_cut:
+                continue
+            self._waiting.append(each)
+            if self._at_work < self._section.identify_at_once:
+                self._at_work += 1
+                self._visits.create_task(self._work(), name="scan-visits")
+        self._note_first_pass()
+
+    async def _work(self) -> None:
+        try:
+            while self._waiting:
+                swept = self._waiting.popleft()
+                self._take_down(swept.ip, await self._visitor.visit(swept))
+        finally:
+            self._at_work -= 1
+
+    def _take_down(self, ip: str, visited: Visited) -> None:
+        row = visited.row
+        self._verdicts.mark(number_of(ip), Saying(visited.verdict, row.ports))
+        if isinstance(row, FoundMiner):
+            self._miners[ip] = row
+            self._new += visited.is_new
+        elif len(self._others) < OTHERS_MOST:
+            self._others[ip] = row
+        if self._progress is not None and len(self._fresh) < OTHERS_MOST:
+            self._fresh.append(row)
+        self._note_first_pass()
+
+    def _note_first_pass(self) -> None:
+        if self._first_pass_s is None and self._is_seen_through and not self._verdicts.asking:
+            self._first_pass_s = self._so_long()
+
+    # --- what is told and kept of it ---
+
+    async def _tell(self) -> None:
+        while self._progress is not None:
+            await self._tell_now()
+            await self._clock.sleep(_TELL_S)
+
+    async def _tell_now(self) -> None:
+        if self._progress is None:
+            return
+        rows, self._fresh = tuple(self._fresh), []
+        await self._progress(
+            ScanProgress(
+                done=self._verdicts.done,
+                total=len(self._verdicts),
+                found=len(self._miners),
+                rows=rows,
+            )
+        )
+
+    async def _keep_on(self) -> None:
+        while self._keep is not None:
+            await self._clock.sleep(_KEEP_S)
+            await self._keep_now()
+
+    async def _keep_now(self) -> None:
+        if self._keep is None:
+            return
+        addresses, sayings = self._verdicts.dump()
+        rows = ScanRows(
+            miners=tuple(self._miners.values()), others=tuple(self._others.values()), new=self._new
+        )
+        await self._keep(
+            CutScan(
+                plan=self.order.plan,
+                addresses=addresses,
+                sayings=sayings,
+                rows=rows,
+                seconds=self._so_long(),
+                at=self._clock.now(),
+            )
+        )
+
+    def _so_long(self) -> float:
+        return round(self._before_s + self._clock.mono() - self._began_mono, 3)
+
+    def _rows(self) -> Iterator[OtherAddresses]:
+        """Of all addresses where no miner is, in order; of as many as possible in one."""
+        for span, said in self._verdicts.runs():
+            if said.verdict is Verdict.FOUND or said.verdict is None:
+                continue
+            first = span.first
+            if said.verdict in (Verdict.UNKNOWN, Verdict.FAILED):
+                for number in range(span.first, span.last + 1):
+                    own = self._others.get(str(IPv4Address(number)))
+                    if own is None:
+                        continue
+                    if first < number:
+                        yield _row(Range(first, number - 1), said)
+                    yield own
+                    first = number + 1
+            if first <= span.last:
+                yield _row(Range(first, span.last), said)
+
+
+def _saying(swept: Swept) -> Saying:
+    """Of an address where no port is open."""
+    if swept.not_asked is not None:
+        return Saying(Verdict.NOT_ASKED, note=swept.not_asked, is_final=swept.is_final)
+    if swept.doors.refused:
+        refused = tuple(sorted(swept.doors.refused))
+        return Saying(Verdict.REFUSED, refused, is_final=swept.is_final)
+    return Saying(Verdict.SILENT, tuple(sorted(swept.asked)), is_final=swept.is_final)
+
+
+def _row(span: Range, said: Saying) -> OtherAddresses:
+    assert said.verdict is not None
+    return OtherAddresses(
+        range=str(span),
+        addresses=len(span),
+        verdict=said.verdict,
+        ports=said.ports,
+        note=said.note,
+    )
+
+
+def _first(group: BaseException) -> BaseException:
+    """Of what went wrong side by side, what was first."""
+    while isinstance(group, BaseExceptionGroup):
+        group = group.exceptions[0]
+    return group
