@@ -7,7 +7,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final
 
-from agent.scan.neighbours import Neighbours, NeighbourTable, Standing, TableLevel
+from agent.scan.neighbours import Neighbours, NeighbourState, NeighbourTable, TableLevel
 from contract.clock import Clock
 
 _RESERVE: Final = 128  # places that are left to all else on this host
@@ -22,7 +22,7 @@ _GROWS_EVERY_S: Final = 1.0
 _STALLED_S: Final = 30.0
 
 
-class Verdict(IntEnum):
+class CableFinding(IntEnum):
     """What the table says of an address that was asked."""
 
     MISSING = 1  # nothing was sent to it
@@ -79,7 +79,7 @@ class Cable:
         """All that are waited for have been asked."""
         return _Seen.NOT_YET not in self._waiting.values()
 
-    def look(self) -> list[tuple[int, Verdict]]:
+    def look(self) -> list[tuple[int, CableFinding]]:
         """Read the table. Gives what has become of those that are waited for; they are waited for no longer."""
         began = self._clock.mono()
         seen, level = self._table.neighbours(), self._table.level()
@@ -87,28 +87,28 @@ class Cable:
         placed = len(self._waiting)
         self._adapt(level, began)
         verdicts = self._verdicts(seen)
-        placed -= sum(verdict is Verdict.MISSING for _, verdict in verdicts)
+        placed -= sum(verdict is CableFinding.MISSING for _, verdict in verdicts)
         if placed or not verdicts:
             self._progress_mono = began
         took_s = self._clock.mono() - began
         self.due_mono = began + max(_READ_EVERY_S, took_s * _COST_SHARE)
         return verdicts
 
-    def _verdicts(self, seen: Neighbours) -> list[tuple[int, Verdict]]:
-        verdicts: list[tuple[int, Verdict]] = []
+    def _verdicts(self, seen: Neighbours) -> list[tuple[int, CableFinding]]:
+        verdicts: list[tuple[int, CableFinding]] = []
         waiting = self._waiting
         for number, before in waiting.items():
             match seen.standing.get(number):
-                case Standing.THERE:
-                    verdicts.append((number, Verdict.THERE))
-                case Standing.NOBODY:
-                    verdicts.append((number, Verdict.NOBODY))
-                case Standing.ASKED:
+                case NeighbourState.THERE:
+                    verdicts.append((number, CableFinding.THERE))
+                case NeighbourState.NOBODY:
+                    verdicts.append((number, CableFinding.NOBODY))
+                case NeighbourState.ASKED:
                     waiting[number] = _Seen.ASKED
                 case None if before is _Seen.NOT_YET:
-                    verdicts.append((number, Verdict.MISSING))
+                    verdicts.append((number, CableFinding.MISSING))
                 case None if before is _Seen.GONE_ONCE:
-                    verdicts.append((number, Verdict.NOBODY))
+                    verdicts.append((number, CableFinding.NOBODY))
                 case None:
                     waiting[number] = _Seen.GONE_ONCE
         for number, _ in verdicts:

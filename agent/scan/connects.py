@@ -32,7 +32,7 @@ _FILES_SHARE: Final = (
 )
 
 
-class Answer(msgspec.Struct, frozen=True):
+class ConnectOutcome(msgspec.Struct, frozen=True):
     """How a connect ended. `code` 0: accepted, and the socket is the taker's; ETIMEDOUT: nothing came."""
 
     visit: Visit
@@ -93,14 +93,14 @@ class Connects:
     def under_way(self) -> int:
         return len(self._flights)
 
-    def begin(self, visit: Visit, ip: str, port: int) -> Answer | None:
+    def begin(self, visit: Visit, ip: str, port: int) -> ConnectOutcome | None:
         """Send a SYN. `None`: the answer comes by `collect`. An answer at once may be an error of this host, with the
         errno of that and nothing sent.
         """
         try:
             sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         except OSError as error:
-            return Answer(visit, port, error.errno or errno.EIO, 0.0, None)
+            return ConnectOutcome(visit, port, error.errno or errno.EIO, 0.0, None)
         try:
             code = sock.connect_ex((ip, port))
         except OSError as error:
@@ -115,10 +115,10 @@ class Connects:
         self.begun += code in _ANSWERS
         return self._answer(sock, visit, port, code, 0.0)
 
-    def collect(self, wait_s: float) -> list[Answer]:
+    def collect(self, wait_s: float) -> list[ConnectOutcome]:
         """What has been answered; waits so long for the first."""
         # A list: what is begun while it is gone through may get the number of a socket that ended here.
-        answers: list[Answer] = []
+        answers: list[ConnectOutcome] = []
         for handle, _ in self._poll.poll(wait_s):
             flight = self._flights.pop(handle, None)
             if flight is None or flight.sock is None:
@@ -131,7 +131,7 @@ class Connects:
             answers.append(self._answer(sock, flight.visit, flight.port, code, took_s))
         return answers
 
-    def overdue(self) -> Iterator[Answer]:
+    def overdue(self) -> Iterator[ConnectOutcome]:
         """What has waited long enough."""
         before = self._clock.mono() - self._patience.timeout_s
         by_age = self._by_age
@@ -143,7 +143,7 @@ class Connects:
             flight.sock.close()
             flight.sock = None
             took_s = self._patience.timeout_s
-            yield Answer(flight.visit, flight.port, errno.ETIMEDOUT, took_s, None)
+            yield ConnectOutcome(flight.visit, flight.port, errno.ETIMEDOUT, took_s, None)
 
     @property
     def next_overdue_mono(self) -> float | None:
@@ -153,13 +153,13 @@ class Connects:
 
     def _answer(
         self, sock: socket.socket, visit: Visit, port: int, code: int, took_s: float
-    ) -> Answer:
+    ) -> ConnectOutcome:
         if code == 0 and _is_itself(sock):
             code = errno.ECONNREFUSED
         if code != 0:
             sock.close()
-            return Answer(visit, port, code, took_s, None)
-        return Answer(visit, port, code, took_s, sock)
+            return ConnectOutcome(visit, port, code, took_s, None)
+        return ConnectOutcome(visit, port, code, took_s, sock)
 
 
 def _is_itself(sock: socket.socket) -> bool:

@@ -6,15 +6,15 @@ what is sent to a new neighbour without an error, so that silence means nothing 
 
 from __future__ import annotations
 
-import socket
 import struct
 from enum import IntEnum
+from ipaddress import IPv4Address
 from types import TracebackType
 from typing import Final, Self
 
 import msgspec
 
-from agent.scan.netlink import Netlink, attributes
+from agent.scan.netlink import IPV4, Netlink, attributes
 
 _GET_NEIGHBOURS, _GET_TABLES = 30, 66
 _NEIGHBOUR: Final = struct.Struct("=BBHiHBB")  # family, -, -, interface, state, flags, type
@@ -30,7 +30,7 @@ _RESOLVED: Final = 0x02 | 0x04 | 0x08 | 0x10 | _NOARP | _PERMANENT
 _LEARNED_ELSEWHERE: Final = 0x10  # a flag: kept by a program, as permanent ones are
 
 
-class Standing(IntEnum):
+class NeighbourState(IntEnum):
     """What the table says of an address."""
 
     ASKED = 1  # no answer yet
@@ -54,7 +54,7 @@ class Neighbours(msgspec.Struct, frozen=True):
     kernel gives them up on demand or does not count them.
     """
 
-    standing: dict[int, Standing]
+    standing: dict[int, NeighbourState]
     spare: int
 
 
@@ -81,7 +81,7 @@ class NeighbourTable:
     def level(self) -> TableLevel:
         """How full it is, the entries of other namespaces included. Takes some 20 us."""
         found: dict[int, bytes] = {}
-        for body in self._netlink.dump(_GET_TABLES, struct.pack("=Bxxx", socket.AF_INET)):
+        for body in self._netlink.dump(_GET_TABLES, struct.pack("=Bxxx", IPV4)):
             found = found or attributes(body, 4)  # then come the settings of each interface
         stats = _TABLE_STATS.unpack_from(found[_STATS])
         return TableLevel(
@@ -93,7 +93,7 @@ class NeighbourTable:
 
     def neighbours(self) -> Neighbours:
         """All entries. Takes some 2 us for each."""
-        standing: dict[int, Standing] = {}
+        standing: dict[int, NeighbourState] = {}
         spare = 0
         for body in self._entries():
             _, _, _, _, state, flags, _ = _NEIGHBOUR.unpack_from(body)
@@ -104,9 +104,13 @@ class NeighbourTable:
                 continue
             number = int.from_bytes(address)
             if state & _RESOLVED:
-                standing[number] = Standing.THERE
-            elif standing.get(number) is not Standing.THERE:  # it may be known at another interface
-                standing[number] = Standing.NOBODY if state & _FAILED else Standing.ASKED
+                standing[number] = NeighbourState.THERE
+            elif (
+                standing.get(number) is not NeighbourState.THERE
+            ):  # it may be known at another interface
+                standing[number] = (
+                    NeighbourState.NOBODY if state & _FAILED else NeighbourState.ASKED
+                )
         return Neighbours(standing, spare)
 
     def macs(self) -> dict[str, str]:
@@ -117,9 +121,9 @@ class NeighbourTable:
             values = attributes(body, _NEIGHBOUR.size)
             address, mac = values.get(_ADDRESS, b""), values.get(_LINK_ADDRESS, b"")
             if state & _RESOLVED and len(address) == 4 and len(mac) == _MAC_BYTES and any(mac):
-                found[socket.inet_ntoa(address)] = mac.hex(":")
+                found[str(IPv4Address(address))] = mac.hex(":")
         return found
 
     def _entries(self) -> list[bytes]:
-        asked = _NEIGHBOUR.pack(socket.AF_INET, 0, 0, 0, 0, 0, 0)
+        asked = _NEIGHBOUR.pack(IPV4, 0, 0, 0, 0, 0, 0)
         return list(self._netlink.dump(_GET_NEIGHBOURS, asked))

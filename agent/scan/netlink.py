@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Final, Self
 
+IPV4: Final = int(socket.AF_INET)
 _HEADER: Final = struct.Struct("=IHHII")  # length, type, flags, sequence, port
 _ATTRIBUTE: Final = struct.Struct("=HH")  # length with this header, type
 _REQUEST, _DUMP = 0x1, 0x300

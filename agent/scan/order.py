@@ -11,7 +11,7 @@ from contract.ranges import Range
 _SUBNET: Final = 256
 
 
-class Order:
+class SweepOrder:
     """Addresses as numbers, each once and always in the same order: the known ones, then one of each /24 by turns, so
     that no switch and no router is asked for all of its own at once.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import struct
 from bisect import bisect_right
 from collections.abc import Iterable
@@ -11,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from agent.scan.netlink import Netlink, attributes
+from agent.scan.netlink import IPV4, Netlink, attributes
 from contract.ranges import Range, merge
 
 _GET_ROUTES, _GET_LINK = 26, 18
@@ -23,19 +22,19 @@ _UNICAST: Final = 1
 _NO_NEIGHBOURS: Final = 0x08 | 0x10 | 0x80  # loopback, point to point, without ARP
 
 
-class Reach(msgspec.Struct, frozen=True):
+class SpansByRoute(msgspec.Struct, frozen=True):
     """`on_link`: asked on the cable for its hardware address first. `other`: behind a router, or this host itself."""
 
     on_link: tuple[Range, ...]
     other: tuple[Range, ...]
 
 
-def reach_of(spans: Iterable[Range]) -> Reach:
+def reach_of(spans: Iterable[Range]) -> SpansByRoute:
     """Tell them apart, as the kernel's routes stand now. Raises OSError where it does not say."""
     on_link: list[Range] = []
     other: list[Range] = []
     with Netlink() as netlink:
-        routes = [_block(body) for body in netlink.dump(_GET_ROUTES, _ROUTE.pack(2, *[0] * 8))]
+        routes = [_block(body) for body in netlink.dump(_GET_ROUTES, _ROUTE.pack(IPV4, *[0] * 8))]
         edges = sorted({edge for block in routes for edge in (block.first, block.last + 1)})
         links: dict[int, bool] = {}
         for span in spans:
@@ -45,7 +44,7 @@ def reach_of(spans: Iterable[Range]) -> Reach:
             for first, after in pairwise(cuts):
                 goes = on_link if _is_on_link(netlink, first, links) else other
                 goes.append(Range(first, after - 1))
-    return Reach(merge(on_link), merge(other))
+    return SpansByRoute(merge(on_link), merge(other))
 
 
 def _block(body: bytes) -> Range:
@@ -58,7 +57,7 @@ def _block(body: bytes) -> Range:
 def _is_on_link(netlink: Netlink, address: int, links: dict[int, bool]) -> bool:
     """`links`: whether an interface has neighbours, of those asked about before."""
     wanted = struct.pack("=HH4s", 8, _DESTINATION, address.to_bytes(4))
-    asked = _ROUTE.pack(socket.AF_INET, 32, *[0] * 7) + wanted
+    asked = _ROUTE.pack(IPV4, 32, *[0] * 7) + wanted
     try:
         answer = netlink.ask(_GET_ROUTES, asked)
     except TimeoutError:
@@ -71,6 +70,6 @@ def _is_on_link(netlink: Netlink, address: int, links: dict[int, bool]) -> bool:
         return False
     index = struct.unpack("=i", values[_INTERFACE])[0]
     if index not in links:
-        link = netlink.ask(_GET_LINK, _LINK.pack(socket.AF_UNSPEC, 0, index, 0, 0))
+        link = netlink.ask(_GET_LINK, _LINK.pack(0, 0, index, 0, 0))
         links[index] = not _LINK.unpack_from(link)[3] & _NO_NEIGHBOURS
     return links[index]

@@ -15,12 +15,12 @@ from typing import Final
 import msgspec
 
 from agent.config.miners import ScanSection
-from agent.scan.cable import Cable, Verdict
-from agent.scan.connects import SHORTAGES, Answer, Connects
+from agent.scan.cable import Cable, CableFinding
+from agent.scan.connects import SHORTAGES, ConnectOutcome, Connects
 from agent.scan.neighbours import NeighbourTable
-from agent.scan.order import Marks, Order
+from agent.scan.order import Marks, SweepOrder
 from agent.scan.pace import Patience, on_link, routed, unhurried
-from agent.scan.routes import Reach, reach_of
+from agent.scan.routes import SpansByRoute, reach_of
 from agent.scan.swept import Manner, SweepPlan, Swept
 from agent.scan.visit import NO_PLACE, Lane, Visit
 from contract.clock import Clock
@@ -108,7 +108,7 @@ class Sweep:
 
     def _prepare(self, stack: ExitStack) -> None:
         plan, per_s, now = self._plan, self._section.addresses_per_s, self._clock.mono()
-        reach = Reach((), plan.spans)
+        reach = SpansByRoute((), plan.spans)
         try:
             reach = reach_of(plan.spans)
             if reach.on_link:
@@ -116,8 +116,8 @@ class Sweep:
                 self._cable = Cable(table, self._clock)
         except OSError as error:
             self.counts.unguarded = str(error)
-            reach = Reach((), plan.spans)
-        self._order = Order(reach.other, self._likely)
+            reach = SpansByRoute((), plan.spans)
+        self._order = SweepOrder(reach.other, self._likely)
         self._first_open = 0
         self._marks: Marks | None = None
         if plan.manner in (Manner.DEFAULT, Manner.LOW) and len(plan.ports) > 1:
@@ -126,9 +126,9 @@ class Sweep:
         self._first = Lane(self._asked(self._order), pace)
         self._second: Lane | None = None
         pace = on_link(plan.manner, per_s, now)
-        self._local = Lane(self._asked(Order(reach.on_link, self._likely)), pace)
+        self._local = Lane(self._asked(SweepOrder(reach.on_link, self._likely)), pace)
 
-    def _asked(self, order: Order) -> Iterator[tuple[int, int]]:
+    def _asked(self, order: SweepOrder) -> Iterator[tuple[int, int]]:
         skip = self._plan.skip
         if skip is None:
             return enumerate(order)
@@ -265,7 +265,7 @@ class Sweep:
             self._end(visit)
         return True
 
-    def _note(self, answer: Answer) -> None:
+    def _note(self, answer: ConnectOutcome) -> None:
         visit = answer.visit
         visit.waiting -= 1
         if visit.has_ended:
@@ -301,16 +301,16 @@ class Sweep:
         for number, verdict in cable.look():
             visit = self._watched.pop(number)
             match verdict:
-                case Verdict.THERE:
+                case CableFinding.THERE:
                     if (
                         visit.waiting == 0
                     ):  # it took longer to be found than its connect was waited for
                         visit.waiting = 1
                         self._more.append((visit, self._first_port(visit)))
                     self._ask_rest(visit)
-                case Verdict.NOBODY:
+                case CableFinding.NOBODY:
                     self._end(visit, no_neighbour=True)
-                case Verdict.MISSING:
+                case CableFinding.MISSING:
                     self._ask_again(cable, visit)
         if cable.is_stalled:
             self._give_up_cable()

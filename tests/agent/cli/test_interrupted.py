@@ -202,7 +202,7 @@ async def test_looks_end_with_the_signals_own_code_and_without_a_trace(tmp_path:
 async def test_a_scan_shows_what_it_has_found_by_then(farm: Farm, tmp_path: Path) -> None:
     first = next(iter(farm.miners))
     config = tmp_path / "config.toml"
-    config.write_text("[scan]\nconnects_per_s = 40\n")
+    config.write_text("[scan]\naddresses_per_s = 40\n")
     near = first.ip.rpartition(".")[0]
     async with mute(first.http_port) as (ip, _, came):
         far = ip.rpartition(".")[0]
