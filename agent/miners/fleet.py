@@ -20,6 +20,7 @@ from agent.miners.territory import Territory
 from agent.ports import AwakeMode
 from contract.clock import Clock
 from contract.errors import (
+    MalformedError,
     MinerError,
     ServiceAwayError,
     UnreachableError,
@@ -31,6 +32,7 @@ from contract.miner import Endpoint, Identity, Make, PowerMode, awake_mode_of, n
 from drivers.base import Credentials, Driver, Timing
 from drivers.doors import Doors
 from drivers.stranger import Stranger
+from drivers.wire import HungError
 
 log = structlog.get_logger(__name__)
 NEVER: Final = float("-inf")
@@ -507,19 +509,28 @@ class Fleet:
             identity = await rig.identify()
             self._rigs.expect(ip, self._inventory.cards(key_of(identity.mac, ip)))
             return rig
+        credentials = self._credentials(ip, changed=before is not None)
         if before is not None:
             doors.close()  # it is asked by its own driver, and some serve one client at a time
             try:
                 now = await before.driver.identify()
             except WrongDeviceError:
                 pass  # another make by now: a new driver is needed
+            except (UnreachableError, MalformedError) as error:
+                if not _may_be_another(error, doors):
+                    raise
+                found = await self._recognise(
+                    self.endpoint(ip), credentials=credentials, doors=doors
+                )
+                if isinstance(found, Stranger) or found.make == before.driver.make:
+                    raise
+                return found
             else:
                 was = before.identity
                 if was.firmware == now.firmware and (
                     was.mac == now.mac or (now.mac is None and agrees(was, now))
                 ):
                     return before.driver
-        credentials = self._credentials(ip, changed=before is not None)
         return await self._recognise(self.endpoint(ip), credentials=credentials, doors=doors)
 
     def _join(self, ip: str, driver: Driver, identified_mono: float) -> None:
@@ -589,6 +600,13 @@ class Fleet:
             turn.users -= 1
             if not turn.users:  # the table must not grow with every address ever scanned
                 del self._turns[ip]
+
+
+def _may_be_another(error: MinerError, doors: Doors) -> bool:
+    """Whether it may be for another make at its address that a driver finds nobody, or no sense in an answer."""
+    if isinstance(error, UnreachableError):
+        return bool(doors.open)
+    return not isinstance(error, HungError)
 
 
 def in_words(addresses: tuple[str, ...]) -> str:

@@ -36,20 +36,14 @@ class Site(msgspec.Struct, frozen=True):
         names = (name for entry in DRIVERS for name in entry.ports)
         return tuple(dict.fromkeys(getattr(self.ports, name) for name in names))
 
-    def ports_of(self, identity: Identity) -> tuple[int, ...]:
-        """Where this miner takes connections, the likeliest first: at a port of its make's own rather than at that of
-        the web.
+    def port_of(self, identity: Identity) -> int:
+        """Where this miner most likely takes a connection: at a port of its make's own, rather than at that of the web,
+        which others have as well.
         """
-        ports = self.ports
-        match identity.make:
-            case Make.ANTMINER:
-                return (ports.rpc_port, ports.http_port)
-            case Make.WHATSMINER:
-                return (ports.v3_port if identity.generation == "v3" else ports.rpc_port,)
-            case Make.ICERIVER:
-                return (ports.daemon_port, ports.http_port)
-            case _:
-                return self.scan_ports
+        if identity.make is Make.ICERIVER:
+            return self.ports.daemon_port
+        is_v3 = identity.make is Make.WHATSMINER and identity.generation == "v3"
+        return self.ports.v3_port if is_v3 else self.ports.rpc_port
 
     @property
     def look_timeout_s(self) -> float:

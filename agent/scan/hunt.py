@@ -44,20 +44,22 @@ class Hunt:
         fleet: Fleet,
         territory: Territory,
         section: ScanSection,
-        ports_of: Callable[[Identity], tuple[int, ...]],
+        ports: tuple[int, ...],
+        port_of: Callable[[Identity], int],
         clock: Clock,
         *,
         look_timeout_s: float,
         on_met: Callable[[str], None],
         macs: Callable[[], Mapping[str, str]] = macs_here,
     ) -> None:
-        """`ports_of`: where a miner takes connections, the likeliest first. `on_met` is told of each address where a
-        miner was met.
+        """`ports`: those of all makes; `port_of`: where one most likely takes a connection. `on_met` is told of each
+        address where a miner was met.
         """
         self._fleet = fleet
         self._territory = territory
         self._section = section
-        self._ports_of = ports_of
+        self._ports = ports
+        self._port_of = port_of
         self._clock = clock
         self._look_timeout_s = look_timeout_s
         self._on_met = on_met
@@ -158,14 +160,13 @@ class Hunt:
                 group.create_task(look(met), name=f"hunt-{met.ip}")
 
     def _plan(self, spans: tuple[Range, ...], wanted: tuple[Absent, ...]) -> SweepPlan:
-        ports = Counter(port for each in wanted for port in self._ports_of(each.identity))
-        likely = {each.ip: self._ports_of(each.identity)[0] for each in wanted}
-        first = Counter(likely.values())
+        likely = {each.ip: self._port_of(each.identity) for each in wanted}
+        count = Counter(likely.values())
         away = self._fleet.missing.addresses
         known = frozenset(int(IPv4Address(ip)) for ip in self._fleet if ip not in away)
         return SweepPlan(
             spans=spans,
-            ports=tuple(sorted(ports, key=lambda port: (-first[port], -ports[port]))),
+            ports=tuple(sorted(self._ports, key=lambda port: -count[port])),
             likely=likely,
             manner=Manner.LOW,
             skip=known.__contains__,

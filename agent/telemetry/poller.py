@@ -231,9 +231,8 @@ class Poller:
             self._say(driver, seen, None, None)
             if seen.error == ErrorCode.UNREACHABLE:
                 self._fleet.note_silence(ip)
-            # Another make may be there by now, which this driver cannot read.
-            if plan.failures in _ASKED_AFTER and seen.error != ErrorCode.AUTH_FAILED:
-                await self._ask_who(ip)
+            elif seen.error != ErrorCode.AUTH_FAILED and plan.failures in _ASKED_AFTER:
+                await self._ask_who(ip)  # another make may be there, which this driver cannot read
             return
         self._fleet.note_answer(ip)
         if plan.failures and not said:

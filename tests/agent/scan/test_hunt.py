@@ -67,7 +67,8 @@ async def hunting(
         site.fleet,
         site.territory,
         config.scan,
-        site.ports_of,
+        site.scan_ports,
+        site.port_of,
         loop_clock(),
         look_timeout_s=site.look_timeout_s,
         on_met=met.append,
@@ -126,6 +127,20 @@ async def test_one_that_is_met_at_anothers_address_is_looked_for_where_it_went()
         two.lease(f"{stage.net}.58")
         one.lease(place)
         await stage.site.fleet.look_at(place)
+        for each in devices:
+            await stage.found(each)
+        assert sorted(stage.site.fleet) == sorted(each.ip for each in devices)
+
+
+@pytest.mark.parametrize("spec", ["antminer/s21", "whatsminer/m60s", "iceriver/ks3m"])
+async def test_one_of_another_make_at_its_address_is_met_there(spec: str) -> None:
+    other_spec = "whatsminer/m50s" if spec == "iceriver/ks3m" else "iceriver/ks3m"
+    async with hunting(f"{spec},{other_spec}") as stage:
+        one, two = devices = list(stage.farm.miners)
+        place = two.ip
+        two.lease(one.ip)
+        one.lease(f"{stage.net}.58")
+        stage.lose(two.ip, place)
         for each in devices:
             await stage.found(each)
         assert sorted(stage.site.fleet) == sorted(each.ip for each in devices)
