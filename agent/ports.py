@@ -110,7 +110,7 @@ class AwakeMode(msgspec.Struct, frozen=True, kw_only=True):
     seen_at: datetime
 
 
-class Verdict(StrEnum):
+class AddressVerdict(StrEnum):
     """What a scan says of an address: exactly one of these."""
 
     FOUND = "found"  # a miner of a make known here
@@ -146,7 +146,7 @@ class OtherAddresses(msgspec.Struct, frozen=True, kw_only=True):
 
     range: str
     addresses: int
-    verdict: Verdict
+    verdict: AddressVerdict
     ports: tuple[int, ...] = ()
     banner: str | None = None
     note: str | None = None
@@ -166,7 +166,7 @@ class ChangedMiner(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None
     was_at: str | None = None
     was: str | None = None
-    now: Verdict | None = None
+    now: AddressVerdict | None = None
 
 
 class ScanChanges(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ import msgspec
 from agent.cli.sheet import Sheet
 from agent.miners.inventory import key_of
 from agent.miners.site import Site
-from agent.ports import Verdict
+from agent.ports import AddressVerdict
 from agent.tasks.actions import ACTIONS, ChangeAction, LookAction
 from agent.telemetry.observation import look
 from contract.errors import LOGIN_FIX, ErrorCode
@@ -106,7 +106,7 @@ class Surveyor:
                 if driver is not None and driver.identity.drivable:
                     group.create_task(attempt(ip, driver), name=f"login-{ip}")
 
-    def sorted(self, said_of: Callable[[str], tuple[Verdict, str | None] | None]) -> Survey:
+    def sorted(self, said_of: Callable[[str], tuple[AddressVerdict, str | None] | None]) -> Survey:
         """What has been met, once the scan is through. `said_of` is as `FarmScanner.verdict_at`."""
         miners: list[Driver] = []
         left_out: list[LeftOut] = []
@@ -121,8 +121,8 @@ class Surveyor:
             elif ip in self._hits:
                 code, text = _told(problem or "")
             else:
-                verdict, note = said_of(ip) or (Verdict.SKIPPED, None)
-                is_skipped = verdict is Verdict.SKIPPED
+                verdict, note = said_of(ip) or (AddressVerdict.SKIPPED, None)
+                is_skipped = verdict is AddressVerdict.SKIPPED
                 code = ErrorCode.POLICY_REFUSED if is_skipped else ErrorCode.UNREACHABLE
                 text = "nobody answers" if note is None else f"could not be asked: {note}"
             left_out.append(LeftOut(ip, code, self._in_words(text)))

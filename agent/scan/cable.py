@@ -45,7 +45,7 @@ class Cable:
         self._table = table
         self._clock = clock
         self._waiting: dict[int, _Seen] = {}
-        self._room = 0
+        self._capacity = 0  # places for addresses that are waited for
         self._least = _LEAST
         self._last: TableLevel | None = None
         self.was_full = False  # at some time between the two latest readings
@@ -53,16 +53,16 @@ class Cable:
 
     def room(self) -> int:
         """How many more may be asked now."""
-        return max(self._room, self._least - len(self._waiting))
+        return max(self._capacity, self._least) - len(self._waiting)
 
     def ask(self, number: int) -> None:
         """A SYN is sent there."""
-        self._room -= 1
         self._waiting[number] = _Seen.NOT_YET
 
     def forget(self, number: int) -> None:
         """It answered."""
         if self._waiting.pop(number, None) is not None:
+            self._capacity -= 1
             self._progress_mono = self._clock.mono()
 
     @property
@@ -83,10 +83,11 @@ class Cable:
         """Read the table. Gives what has become of those that are waited for; they are waited for no longer."""
         began = self._clock.mono()
         seen, level = self._table.neighbours(), self._table.level()
-        self._room = level.threshold - _RESERVE - (level.entries - seen.spare)
         placed = len(self._waiting)
-        self._adapt(level, began)
         verdicts = self._verdicts(seen)
+        own = sum(each is _Seen.ASKED for each in self._waiting.values())
+        self._capacity = level.threshold - _RESERVE - (level.entries - seen.spare - own)
+        self._adapt(level, began)
         placed -= sum(verdict is CableFinding.MISSING for _, verdict in verdicts)
         if placed or not verdicts:
             self._progress_mono = began
@@ -126,6 +127,9 @@ class Cable:
         if self.was_full or level.collections - last.collections > _COLLECTIONS_MAX:
             self._least = max(_FEWEST, self._least // 2)
             self._grown_mono = now
-        elif now - self._grown_mono >= _GROWS_EVERY_S and self._room < self._least:
+        elif self._capacity >= _LEAST:
+            self._least = _LEAST
             self._grown_mono = now
+        elif now - self._grown_mono >= _GROWS_EVERY_S:
             self._least = min(level.threshold, self._least * 2)
+            self._grown_mono = now

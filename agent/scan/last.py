@@ -7,10 +7,10 @@ from typing import Final
 
 import msgspec
 
-from agent.ports import ChangedMiner, FoundMiner, ScanChanges, Verdict
+from agent.ports import AddressVerdict, ChangedMiner, FoundMiner, ScanChanges
 
 # Nobody is there who was there: what could not be asked may be there still.
-_GONE: Final = frozenset({Verdict.SILENT, Verdict.REFUSED, Verdict.UNKNOWN})
+_GONE: Final = frozenset({AddressVerdict.SILENT, AddressVerdict.REFUSED, AddressVerdict.UNKNOWN})
 
 
 class SeenMiner(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +33,7 @@ class LastScan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def changes_since(
-    last: LastScan, found: Mapping[str, FoundMiner], said_of: Callable[[str], Verdict | None]
+    last: LastScan, found: Mapping[str, FoundMiner], said_of: Callable[[str], AddressVerdict | None]
 ) -> ScanChanges:
     """`found` are the miners by address. A miner without a MAC is taken for the one that was there before."""
     now_at: dict[str, set[str]] = {}
@@ -75,7 +75,7 @@ def _changed(
     *,
     was_at: str | None = None,
     was: str | None = None,
-    now: Verdict | None = None,
+    now: AddressVerdict | None = None,
 ) -> ChangedMiner:
     return ChangedMiner(
         ip=miner.ip,

@@ -8,13 +8,13 @@ from typing import Any, Final
 import msgspec
 
 from agent.ports import (
+    AddressVerdict,
     ChangedMiner,
     FoundMiner,
     OtherAddresses,
     ScanChanges,
     ScanRow,
     ScanSummary,
-    Verdict,
 )
 from contract.texts import counted, printable
 
@@ -90,7 +90,7 @@ def other_lines(others: Iterable[OtherAddresses]) -> Iterator[str]:
     """
     groups: dict[str, list[OtherAddresses]] = {}
     for each in others:
-        if each.verdict not in (Verdict.UNKNOWN, Verdict.FAILED):
+        if each.verdict not in (AddressVerdict.UNKNOWN, AddressVerdict.FAILED):
             groups.setdefault(at_ports(each), []).append(each)
     for said, rows in groups.items():
         where = ", ".join(each.range for each in rows[:_RANGES_SHOWN])

@@ -6,13 +6,21 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from ipaddress import IPv4Address
 from typing import Final
 
 import msgspec
 
 from agent.config.miners import ScanSection
-from agent.ports import FoundMiner, OtherAddresses, ScanProgress, ScanRow, ScanSummary, Verdict
+from agent.ports import (
+    AddressVerdict,
+    FoundMiner,
+    OtherAddresses,
+    ScanProgress,
+    ScanRow,
+    ScanSummary,
+)
 from agent.scan.memory import CutScan, ScanRows
 from agent.scan.sweep import Sweep
 from agent.scan.swept import Manner, SweepPlan, Swept
@@ -24,8 +32,10 @@ from contract.ranges import Range, merge
 Progress = Callable[[ScanProgress], Awaitable[None]]
 OTHERS_MOST: Final = 10_000  # rows of addresses where no miner is
 _TELL_S: Final = 0.25
+_SLOW_S: Final = 1.5  # a miner has said who it is by then
+_SLOW_SHARE: Final = 8  # so many times the usual number, at most, are waited for
 _KEEP_S: Final = 5.0
-_CUT: Final = Saying(Verdict.NOT_ASKED, note="the scan ended before")
+_CUT: Final = Saying(AddressVerdict.NOT_ASKED, note="the scan ended before")
 
 
 class ScanOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +79,7 @@ class ScanRun:
         self._keep = keep
         self._verdicts = Verdicts(merge([*order.spans, *(span for span, _ in order.skipped)]))
         for span, why in order.skipped:
-            self._verdicts.mark_span(span, Saying(Verdict.SKIPPED, note=why))
+            self._verdicts.mark_span(span, Saying(AddressVerdict.SKIPPED, note=why))
         self._miners: dict[str, FoundMiner] = {}
         self._others: dict[str, OtherAddresses] = {}
         self._fresh: list[ScanRow] = []
@@ -82,7 +92,7 @@ class ScanRun:
         self._is_seen_through = False
         self._sweep: Sweep | None = None
         self._waiting: deque[Swept] = deque()
-        self._at_work = 0
+        self._at_work = self._slow = 0
         self._is_cut = False
 
     def take_up(self, cut: CutScan) -> None:
@@ -107,7 +117,7 @@ class ScanRun:
         """The miners by address."""
         return self._miners
 
-    def verdict_at(self, ip: str) -> tuple[Verdict, str | None] | None:
+    def verdict_at(self, ip: str) -> tuple[AddressVerdict, str | None] | None:
         """What is said of an address of this scan by now, and what is noted beside."""
         said = self._verdicts.at(number_of(ip))
         if said is None or said.verdict is None:
@@ -162,13 +172,13 @@ class ScanRun:
         others = tuple(itertools.islice(rows, OTHERS_MOST))
         return ScanSummary(
             addresses=sum(counts.values()),
-            silent=counts[Verdict.SILENT],
-            refused=counts[Verdict.REFUSED],
-            unknown=counts[Verdict.UNKNOWN],
-            failed=counts[Verdict.FAILED],
-            found=counts[Verdict.FOUND],
-            skipped=counts[Verdict.SKIPPED],
-            not_asked=counts[Verdict.NOT_ASKED],
+            silent=counts[AddressVerdict.SILENT],
+            refused=counts[AddressVerdict.REFUSED],
+            unknown=counts[AddressVerdict.UNKNOWN],
+            failed=counts[AddressVerdict.FAILED],
+            found=counts[AddressVerdict.FOUND],
+            skipped=counts[AddressVerdict.SKIPPED],
+            not_asked=counts[AddressVerdict.NOT_ASKED],
             new=self._new,
             seconds=self._so_long() if self._seconds is None else self._seconds,
             first_pass_s=self._first_pass_s,
@@ -218,18 +228,47 @@ class ScanRun:
             if self._is_cut:
                 continue
             self._waiting.append(each)
-            if self._at_work < self._section.identify_at_once:
-                self._at_work += 1
-                self._visits.create_task(self._work(), name="scan-visits")
+        self._hire()
         self._note_first_pass()
+
+    @property
+    def _places(self) -> int:
+        """How many may be looked at side by side. Who says nothing for long takes no place from the others."""
+        at_once = self._section.identify_at_once
+        return at_once + min(self._slow, _SLOW_SHARE * at_once)
+
+    def _hire(self) -> None:
+        for _ in range(min(len(self._waiting), self._places - self._at_work)):
+            self._at_work += 1
+            self._visits.create_task(self._work(), name="scan-visits")
 
     async def _work(self) -> None:
         try:
-            while self._waiting:
+            while self._waiting and self._at_work <= self._places:
                 swept = self._waiting.popleft()
-                self._take_down(swept.ip, await self._visitor.visit(swept))
+                with self._giving_place():
+                    visited = await self._visitor.visit(swept)
+                self._take_down(swept.ip, visited)
         finally:
             self._at_work -= 1
+
+    @contextmanager
+    def _giving_place(self) -> Iterator[None]:
+        """To another one, once this takes long."""
+        is_slow = False
+
+        def give() -> None:
+            nonlocal is_slow
+            is_slow = True
+            self._slow += 1
+            self._hire()
+
+        timer = asyncio.get_running_loop().call_later(_SLOW_S, give)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            self._slow -= is_slow
 
     def _take_down(self, ip: str, visited: Visited) -> None:
         row = visited.row
@@ -296,10 +335,10 @@ class ScanRun:
     def _rows(self) -> Iterator[OtherAddresses]:
         """Of all addresses where no miner is, in order; of as many as possible in one."""
         for span, said in self._verdicts.runs():
-            if said.verdict is Verdict.FOUND or said.verdict is None:
+            if said.verdict is AddressVerdict.FOUND or said.verdict is None:
                 continue
             first = span.first
-            if said.verdict in (Verdict.UNKNOWN, Verdict.FAILED):
+            if said.verdict in (AddressVerdict.UNKNOWN, AddressVerdict.FAILED):
                 for number in range(span.first, span.last + 1):
                     own = self._others.get(str(IPv4Address(number)))
                     if own is None:
@@ -315,11 +354,14 @@ class ScanRun:
 def _saying(swept: Swept) -> Saying:
     """Of an address where no port is open."""
     if swept.not_asked is not None:
-        return Saying(Verdict.NOT_ASKED, note=swept.not_asked, is_final=swept.is_final)
+        return Saying(AddressVerdict.NOT_ASKED, note=swept.not_asked, is_final=swept.is_final)
     if swept.doors.refused:
         refused = tuple(sorted(swept.doors.refused))
-        return Saying(Verdict.REFUSED, refused, is_final=swept.is_final)
-    return Saying(Verdict.SILENT, tuple(sorted(swept.asked)), is_final=swept.is_final)
+        return Saying(AddressVerdict.REFUSED, refused, is_final=swept.is_final)
+    asked = tuple(sorted(swept.asked))
+    if swept.no_neighbour:
+        return Saying(AddressVerdict.SILENT, asked, "no host of that network has the address")
+    return Saying(AddressVerdict.SILENT, asked, is_final=swept.is_final)
 
 
 def _row(span: Range, said: Saying) -> OtherAddresses:

@@ -12,7 +12,7 @@ import structlog
 from agent.config.miners import ScanSection
 from agent.miners.fleet import Fleet
 from agent.miners.territory import Territory
-from agent.ports import ScanChanges, ScanSummary, Verdict
+from agent.ports import AddressVerdict, ScanChanges, ScanSummary
 from agent.scan.last import LastScan, changes_since
 from agent.scan.likely import likely_ports
 from agent.scan.memory import CutScan, ScanMemory
@@ -65,7 +65,7 @@ class FarmScanner:
         """What the latest scan has said by now; of one that has ended, all of it. `None` before the first."""
         return None if self._run is None else self._run.summary()
 
-    def verdict_at(self, ip: str) -> tuple[Verdict, str | None] | None:
+    def verdict_at(self, ip: str) -> tuple[AddressVerdict, str | None] | None:
         """What the latest scan says of an address of it, and what is noted beside."""
         return None if self._run is None else self._run.verdict_at(ip)
 
@@ -134,7 +134,7 @@ class FarmScanner:
         macs = [each.mac for each in run.found.values() if each.mac is not None]
         last = msgspec.structs.replace(last, elsewhere=await memory.places(macs))
 
-        def said_of(ip: str) -> Verdict | None:
+        def said_of(ip: str) -> AddressVerdict | None:
             said = run.verdict_at(ip)
             return said and said[0]
 

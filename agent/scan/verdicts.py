@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from agent.ports import Verdict
+from agent.ports import AddressVerdict
 from contract.ranges import Range
 
 _NOTHING: Final = 0  # the byte of an address of which nothing is said yet
@@ -26,7 +26,7 @@ class Saying(msgspec.Struct, frozen=True):
     `is_final`: the scan says nothing more of it.
     """
 
-    verdict: Verdict | None
+    verdict: AddressVerdict | None
     ports: tuple[int, ...] = ()
     note: str | None = None
     is_final: bool = True
@@ -98,9 +98,9 @@ class Verdicts:
             pairs = zip(self._sayings, self._counts, strict=True)
             return sum(count for saying, count in pairs if saying.is_final)
 
-    def counts(self) -> dict[Verdict, int]:
+    def counts(self) -> dict[AddressVerdict, int]:
         """Addresses by verdict, those that may still answer left out."""
-        found = dict.fromkeys(Verdict, 0)
+        found = dict.fromkeys(AddressVerdict, 0)
         with self._lock:
             for saying, count in zip(self._sayings, self._counts, strict=True):
                 if saying.verdict is not None and saying.is_final:

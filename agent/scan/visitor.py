@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from agent.miners.fleet import Fleet, in_words
-from agent.ports import FoundMiner, OtherAddresses, ScanRow, Verdict
+from agent.ports import AddressVerdict, FoundMiner, OtherAddresses, ScanRow
 from agent.scan.swept import Swept
 from agent.telemetry.buffer import ReadingBuffer
 from agent.telemetry.observation import is_other_device, look, message
@@ -28,7 +28,7 @@ OnHit = Callable[[str, Driver | None, str | None], None]
 class Visited(msgspec.Struct, frozen=True):
     """What came of it. `is_new`: a miner that was not known so far."""
 
-    verdict: Verdict
+    verdict: AddressVerdict
     row: ScanRow
     is_new: bool = False
 
@@ -57,7 +57,7 @@ class Visitor:
     async def visit(self, swept: Swept) -> Visited:
         """Ask who is there. What that runs into is told, not raised."""
         driver, is_new, note = None, False, None
-        verdict, banner = Verdict.FAILED, None
+        verdict, banner = AddressVerdict.FAILED, None
         ports = tuple(sorted(swept.doors.open))
         try:
             async with asyncio.timeout(self._look_timeout_s):
@@ -78,7 +78,7 @@ class Visitor:
             note = f"internal: {type(error).__name__}"
         else:
             if isinstance(who, Stranger):
-                verdict, banner = Verdict.UNKNOWN, who.banner
+                verdict, banner = AddressVerdict.UNKNOWN, who.banner
                 ports = tuple(sorted({*ports, *who.ports}))
                 note = f"{_open(ports)} open but no make known here answers"
             else:
@@ -90,7 +90,7 @@ class Visitor:
         if self._on_hit is not None:
             self._on_hit(swept.ip, driver, note)
         if driver is not None:
-            return Visited(Verdict.FOUND, _found(driver, ports, note), is_new)
+            return Visited(AddressVerdict.FOUND, _found(driver, ports, note), is_new)
         row = OtherAddresses(
             range=swept.ip, addresses=1, verdict=verdict, ports=ports, banner=banner, note=note
         )

@@ -105,15 +105,16 @@ class LookExecutor:
         cancelled tells what it has found by then.
         """
         assert isinstance(task.params, ScanParams)
-        began_mono = self._clock.mono()
-        last_mono: float | None = None
+        last_mono = began_mono = self._clock.mono()
+        has_begun = False  # before, it waits for another scan
         rows: list[ScanRow] = []
 
         async def progress(now: ScanProgress) -> None:
-            nonlocal last_mono
+            nonlocal last_mono, has_begun
+            has_begun = True
             rows.extend(now.rows)
             now_mono = self._clock.mono()
-            if now_mono - (began_mono if last_mono is None else last_mono) < PROGRESS_S:
+            if now_mono - last_mono < PROGRESS_S:
                 return
             last_mono = now_mono
             task.log.info(f"{now.done} of {now.total} addresses, {counted(now.found, 'miner')}")
@@ -128,7 +129,7 @@ class LookExecutor:
             )
         except asyncio.CancelledError:
             so_far = self._scanner.so_far()
-            if not task.cancel_requested or last_mono is None or so_far is None:
+            if not (task.cancel_requested and has_begun) or so_far is None:
                 raise
             ended = from_error(CancelledTaskError("Cancelled while it was looking."))
             return msgspec.structs.replace(

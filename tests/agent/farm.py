@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
-from agent.ports import AwakeMode, ScanSummary
+from agent.ports import AwakeMode, ScanProgress, ScanSummary
 from contract.errors import (
     BadFirmwareError,
     OutcomeUnknownError,
@@ -245,16 +245,22 @@ class FakeFarm:
     async def scan(
         self,
         ranges: tuple[str, ...],
-        progress: Callable[[int, int], Awaitable[None]] | None = None,
+        progress: Callable[[ScanProgress], Awaitable[None]] | None = None,
+        *,
+        manner: str = "default",
+        key: str | None = None,
     ) -> ScanSummary:
         self.scanned.append(ranges)
         if progress is not None:
-            await progress(1, 2)
+            await progress(ScanProgress(done=1, total=2, found=0))
         if self.scan_gate is not None:
             await self.scan_gate.wait()
         return ScanSummary(
             addresses=2, silent=1, refused=0, unknown=0, failed=0, found=1, new=1, seconds=0.1
         )
+
+    def so_far(self) -> ScanSummary | None:
+        return None
 
     async def fetch(self, url: str, folder: Path, *, cap_bytes: int, sha256: str | None) -> Path:
         self.fetched.append(url)

@@ -15,7 +15,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from agent.cli.render import table_text
-from agent.ports import FoundMiner, OtherAddresses, ScanProgress, ScanRow, ScanSummary, Verdict
+from agent.ports import (
+    AddressVerdict,
+    FoundMiner,
+    OtherAddresses,
+    ScanProgress,
+    ScanRow,
+    ScanSummary,
+)
 from agent.scan.rows import change_lines, counts_line, other_lines, row_line
 
 _COLUMNS = ("address", "MAC", "make", "model", "firmware", "version", "note")
@@ -122,7 +129,7 @@ class ScanView:
 
 
 def _has_own_row(row: OtherAddresses) -> bool:
-    return row.verdict in (Verdict.UNKNOWN, Verdict.FAILED)
+    return row.verdict in (AddressVerdict.UNKNOWN, AddressVerdict.FAILED)
 
 
 def _place(row: ScanRow) -> str:

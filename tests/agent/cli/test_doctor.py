@@ -14,7 +14,7 @@ from aiohttp import web
 
 from agent.cli.doctor import examine
 from agent.miners.inventory import Inventory
-from contract.link import Settings
+from contract.link import NamedRange, Settings
 from contract.miner import Identity, Make
 from simulator.farm import Farm
 from tests.agent.commands import PROGRAM, door, miner_agent
@@ -153,7 +153,8 @@ async def test_doctor_says_which_scan_finds_the_first_miners(
 
 async def test_a_range_of_the_cloud_that_no_scan_takes_is_told(tmp_path: Path) -> None:
     async def handle(_request: web.Request) -> web.Response:
-        return said(Settings(rev=1, ranges=("10.0.0.0/24", "8.8.8.0/24", "10.0.0.0/8")))
+        hall = NamedRange(id="1", name="hall", range="10.0.0.0/8")
+        return said(Settings(rev=1, ranges=("10.0.0.0/24", "8.8.8.0/24"), named=(hall,)))
 
     (tmp_path / "token").write_text("t")
     (tmp_path / "token").chmod(0o600)

@@ -11,9 +11,10 @@ from agent.daemon import Daemon
 from agent.limits.policy import policy_of
 from agent.link.configured import open_link
 from agent.miners.known import maintained_miners
+from agent.scan.memory import named_ranges
 from agent.sinks.prometheus import GAUGES
 from agent.telemetry.poller import PollPlan
-from contract.link import Settings
+from contract.link import NamedRange, Settings
 from contract.task import TaskName
 from service.notify import Notifier
 from tests.agent.update.host import OLD, PlayedHost
@@ -54,6 +55,24 @@ async def test_wishes_of_the_cloud_hold_inside_local_ceilings(tmp_path: Path) ->
     assert daemon._telemetry.interval_s == 30.0
     assert not daemon._path.policy.rules.read_only
     await daemon._buffer.close()
+
+
+async def test_ranges_with_a_name_are_scanned_and_kept_for_the_command_line(
+    tmp_path: Path,
+) -> None:
+    config = config_in(
+        tmp_path, ranges=[{"name": "own", "range": "10.0.9.1"}, {"name": "off", "range": "10.0.9.2", "auto_scan": False}]
+    )  # fmt: skip
+    named = (
+        NamedRange(id="1", name="hall-1", range="10.0.1.0/24"),
+        NamedRange(id="2", name="hall-2", range="10.0.2.0/24", auto_scan=False),
+        NamedRange(id="3", name="street", range="8.8.8.0/24"),
+    )
+    daemon = Daemon(config, loop_clock(), Notifier({}))
+    async with daemon._opened():
+        await daemon._follow(Settings(rev=1, named=named))
+        assert daemon._autoscan._ranges == ("10.0.0.0/24", "10.0.9.1", "10.0.1.0/24")
+    assert named_ranges(config.state.dir / "scans.db") == named[:2], "none that may not be scanned"
 
 
 async def test_the_cloud_cannot_lift_a_local_read_only(tmp_path: Path) -> None:

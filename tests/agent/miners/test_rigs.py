@@ -160,7 +160,7 @@ async def test_no_scan_asks_a_rig_and_none_is_widened_by_one() -> None:
             site.fleet, site.territory, config_of().scan, site.scan_ports, loop_clock()
         )
         summary = await scanner.scan(())
-        assert (summary.addresses, summary.found) == (3, 0)
+        assert (summary.addresses, summary.skipped, summary.found) == (4, 1, 0)
         assert rig.wire_log == []
 
 

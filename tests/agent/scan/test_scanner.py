@@ -7,19 +7,28 @@ import threading
 import pytest
 
 from agent.config.miners import ScanSection, TelemetrySection
-from agent.ports import ScanSummary
+from agent.miners.inventory import Inventory
+from agent.miners.site import open_site
+from agent.ports import (
+    AddressVerdict,
+    FoundMiner,
+    OtherAddresses,
+    ScanProgress,
+    ScanRow,
+    ScanSummary,
+)
 from agent.scan.autoscan import AutoScan
-from agent.scan.scanner import FarmScanner, Knock, Sweep
+from agent.scan.scanner import FarmScanner
 from agent.telemetry.buffer import ReadingBuffer
 from agent.telemetry.poller import Poller
 from contract.clock import SystemClock
 from contract.errors import BadParamsError
 from tests.agent.onfarm import MemorySink, free_base, simulated
-from tests.virtual_time import VirtualClock
+from tests.virtual_time import VirtualClock, loop_clock
 from tests.waiting import until
 
 CLOCK = SystemClock()  # of a sweep: its thread waits in earnest
-SECTION = ScanSection(connect_timeout_s=0.5, connects_per_s=100_000)
+SECTION = ScanSection(connect_timeout_s=0.5, addresses_per_s=100_000)
 
 
 def scanner_over(site, **more) -> FarmScanner:
@@ -39,8 +48,11 @@ def net_of(farm) -> str:
 
 
 def add_up(summary: ScanSummary) -> bool:
+    """Each address is in one count, and in one row."""
     parts = (summary.silent, summary.refused, summary.unknown, summary.failed, summary.found)
-    return sum(parts) == summary.addresses
+    whole = sum(parts) + summary.skipped + summary.not_asked
+    rows = len(summary.miners) + sum(each.addresses for each in summary.others)
+    return whole == rows == summary.addresses
 
 
 async def test_every_address_is_in_exactly_one_count() -> None:
@@ -67,11 +79,16 @@ async def test_every_address_is_in_exactly_one_count() -> None:
         assert summary.addresses == 40
         assert (summary.found, summary.new, summary.refused) == (7, 7, 32)
         assert summary.unknown + summary.failed == 1
-        assert any(f"{net}.20" in note for note in summary.notes)
+        odd = one_of(summary, f"{net}.20")
+        assert odd.verdict in (AddressVerdict.UNKNOWN, AddressVerdict.FAILED)
+        assert odd.ports == (site.ports.rpc_port,)
+        refused = [each for each in summary.others if each.verdict is AddressVerdict.REFUSED]
+        assert [each.range for each in refused] == [f"{net}.8-{net}.19", f"{net}.21-{net}.40"]
         assert add_up(summary)
         truth = {each.ip: each.mac for each in farm.miners if not each.foreign}
-        told = {row["ip"]: row["mac"] for row in summary.miners if row["firmware"] == "stock"}
+        told = {row.ip: row.mac for row in summary.miners if row.firmware == "stock"}
         assert told == truth
+        assert all({"mac", "model"} <= {*row.evidence} for row in summary.miners if row.ip in truth)
         again = await scanner_over(site).scan((f"{net}.1-{net}.7",))
         assert (again.found, again.new) == (7, 0)
 
@@ -100,75 +117,23 @@ async def test_hits_reach_the_cloud_at_once_and_join_telemetry() -> None:
         assert set(telemetry._plans) == {each.ip for each in farm.miners}
 
 
-async def test_a_host_without_a_miners_port_counts_as_refused_once() -> None:
-    section = ScanSection(connect_timeout_s=0.3, connects_per_s=100_000, sockets_max=600)
-    knocks: list[Knock] = []
-    sweep = Sweep((f"127.0.0.{n}" for n in range(2, 250)), (9, 7), section, CLOCK, knocks.append)
-    began = CLOCK.mono()
-    await asyncio.to_thread(sweep.run)
-    assert CLOCK.mono() - began < 5
-    assert len(knocks) == 248
-    assert all(each.refused and not each.open_ports for each in knocks)
-
-
-async def test_a_host_that_does_not_answer_a_connect_is_silent() -> None:
-    ip = free_base()
-    full = socket.socket()
-    full.bind((ip, 0))
-    full.listen(0)
-    port = full.getsockname()[1]
-    fillers = []
-    for _ in range(4):  # the queue of a listener that accepts nobody drops further connects
-        filler = socket.socket()
-        filler.setblocking(False)
-        filler.connect_ex((ip, port))
-        fillers.append(filler)
-    knocks: list[Knock] = []
-    section = ScanSection(connect_timeout_s=0.3)
-    await asyncio.to_thread(Sweep([ip], (port,), section, CLOCK, knocks.append).run)
-    for each in (*fillers, full):
-        each.close()
-    assert knocks == [Knock(ip, (), refused=False)]
-
-
-async def test_the_pace_and_the_width_are_kept() -> None:
-    section = ScanSection(connect_timeout_s=0.3, connects_per_s=500, sockets_max=10)
-    knocks: list[Knock] = []
-    sweep = Sweep((f"127.0.1.{n}" for n in range(1, 101)), (9,), section, CLOCK, knocks.append)
-    began = CLOCK.mono()
-    await asyncio.to_thread(sweep.run)
-    assert CLOCK.mono() - began >= 100 / 500 * 0.9
-    assert len(knocks) == 100
-
-
-async def test_a_scan_sends_not_one_byte_to_closed_or_foreign_hosts_before_identification() -> None:
-    ip = free_base()
-    server = socket.create_server((ip, 0))
-    server.settimeout(5)
-    knocks: list[Knock] = []
-    section = ScanSection(connect_timeout_s=0.3)
-    port = server.getsockname()[1]
-    await asyncio.to_thread(Sweep([ip], (port,), section, CLOCK, knocks.append).run)
-    talk, _ = server.accept()
-    talk.settimeout(5)
-    assert talk.recv(100) == b""
-    talk.close()
-    server.close()
-    assert knocks == [Knock(ip, (port,), refused=False)]
-
-
-async def test_progress_is_told_and_ends_at_the_whole() -> None:
+async def test_progress_is_told_with_its_rows_and_ends_at_the_whole() -> None:
     async with simulated("antminer:2") as (farm, site, _):
         told: list[tuple[int, int]] = []
+        rows: list[ScanRow] = []
 
-        async def progress(done: int, total: int) -> None:
-            told.append((done, total))
+        async def progress(now: ScanProgress) -> None:
+            told.append((now.done, now.total))
+            rows.extend(now.rows)
 
         net = net_of(farm)
-        await scanner_over(site).scan((f"{net}.0/24",), progress)
-    assert told[0] == (0, 254)
+        summary = await scanner_over(site).scan((f"{net}.0/24",), progress)
+    assert told[0][1] == 254
     assert told[-1] == (254, 254)
     assert sorted(told) == told
+    assert sorted(each.ip for each in rows) == [each.ip for each in summary.miners]
+    assert summary.first_pass_s is not None and summary.first_pass_s <= summary.seconds
+    assert summary.connects >= 254
 
 
 async def test_one_odd_host_does_not_hold_up_the_others() -> None:
@@ -178,8 +143,53 @@ async def test_one_odd_host_does_not_hold_up_the_others() -> None:
         summary = await scanner_over(site).scan(config.miners.ranges)
     assert summary.found == 4
     assert summary.failed + summary.unknown == 1
-    assert any(odd.ip in note for note in summary.notes)
+    assert one_of(summary, odd.ip).note
     assert add_up(summary)
+
+
+async def test_what_is_denied_or_a_rigs_is_skipped_and_said_so() -> None:
+    async with simulated("antminer:3") as (farm, _, config):
+        first, second, third = (each.ip for each in farm.miners)
+        miners = config.miners.model_copy(update={"denied": (second,)})
+        site = open_site(
+            config.model_copy(update={"miners": miners}), VirtualClock(), Inventory(None)
+        )
+        summary = await scanner_over(site).scan(config.miners.ranges)
+    assert [each.ip for each in summary.miners] == [first, third]
+    assert (summary.skipped, summary.addresses) == (1, 3)
+    assert one_of(summary, second).note == "denied by [miners] denied"
+    assert add_up(summary)
+
+
+def one_of(summary: ScanSummary, ip: str) -> OtherAddresses:
+    (found,) = (each for each in summary.others if each.range == ip)
+    return found
+
+
+async def test_hosts_that_accept_and_say_nothing_hold_up_no_miner() -> None:
+    mute_net = free_base().rpartition(".")[0]
+    async with simulated("antminer:2") as (_, site, config):
+        port = site.ports.rpc_port
+        mute = [socket.create_server((f"{mute_net}.{n}", port)) for n in range(1, 6)]
+        section = SECTION.model_copy(update={"identify_at_once": 1})
+        scanner = FarmScanner(
+            site.fleet, site.territory, section, site.scan_ports, loop_clock(), look_timeout_s=60
+        )
+        clock, at = loop_clock(), dict[str, float]()
+
+        async def progress(now: ScanProgress) -> None:
+            at.update({each.ip: clock.mono() for each in now.rows if isinstance(each, FoundMiner)})
+
+        began = clock.mono()
+        summary = await scanner.scan(
+            (f"{mute_net}.1-{mute_net}.5", *config.miners.ranges), progress
+        )
+        for each in mute:
+            each.close()
+    assert (summary.found, summary.failed, len(at)) == (2, 5, 2)
+    # Each of the silent ones holds out for two questions of 2 s.
+    assert max(at.values()) - began < 3.9
+    assert summary.seconds < 12.0
 
 
 async def test_what_policy_forbids_is_refused() -> None:
@@ -197,28 +207,47 @@ async def test_a_cancelled_scan_leaves_nothing_behind() -> None:
         slow = FarmScanner(
             site.fleet,
             site.territory,
-            ScanSection(connects_per_s=10),
+            ScanSection(addresses_per_s=10),
             site.scan_ports,
             VirtualClock(),
         )
-        scan = asyncio.create_task(slow.scan((f"{net}.0/24",)))
+        scan = asyncio.create_task(slow.scan((f"{net}.0/24",), manner="low"))
         await until(lambda: len(site.fleet) == 1)
         began = CLOCK.mono()
         scan.cancel()
         with pytest.raises(asyncio.CancelledError):
             await scan
         assert CLOCK.mono() - began < 2
+        summary = slow.so_far()
+    assert summary is not None and add_up(summary)
+    assert (summary.found, summary.addresses) == (1, 254)
+    assert summary.not_asked > 0
 
 
 class Counting:
     def __init__(self) -> None:
         self.asked: list[tuple[str, ...]] = []
+        self.manners: list[tuple[str, str | None]] = []
 
-    async def scan(self, ranges, progress=None) -> ScanSummary:
+    def so_far(self) -> ScanSummary | None:
+        return None
+
+    async def scan(self, ranges, progress=None, *, manner="default", key=None) -> ScanSummary:
         self.asked.append(ranges)
+        self.manners.append((manner, key))
         return ScanSummary(
             addresses=0, silent=0, refused=0, unknown=0, failed=0, found=0, new=0, seconds=0
         )
+
+
+async def test_at_start_somebody_may_wait_on_schedule_nobody_does() -> None:
+    scanner = Counting()
+    auto = AutoScan(scanner, ScanSection(every_s=3600.0), ("10.0.0.0/24",), VirtualClock())
+    task = asyncio.create_task(auto.run())
+    await until(lambda: len(scanner.manners) == 3, within_s=20_000)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert scanner.manners == [("default", "auto"), ("low", "auto"), ("low", "auto")]
 
 
 async def test_ranges_are_scanned_at_start_and_the_cloud_may_add_some() -> None:
@@ -245,5 +274,6 @@ async def test_a_miner_that_is_busy_with_a_task_is_shown_as_last_seen() -> None:
         )
         summary = await scanner.scan(config.miners.ranges)
     assert summary.found == 2
-    assert any(note.startswith(f"{busy}: busy") for note in summary.notes)
+    (row,) = (each for each in summary.miners if each.ip == busy)
+    assert row.note is not None and row.note.startswith("busy")
     assert add_up(summary)

@@ -8,12 +8,15 @@ import os
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
-from agent.ports import CloudError, ScanSummary
+from agent.ports import CloudError, FoundMiner, ScanProgress, ScanSummary
+from agent.scan.rows import ROWS_SHOWN
 from agent.tasks.actions import change_of
-from agent.tasks.look_executor import FOUND_SHOWN, LOCAL_LOGS
+from agent.tasks.look_executor import LOCAL_LOGS
 from contract.errors import BadParamsError, UnsupportedError
 from contract.link import ReportReply, ReportRequest
 from contract.miner import PowerMode
@@ -39,7 +42,7 @@ from tests.agent.stage import Site, site
 from tests.virtual_time import loop_clock
 from tests.waiting import until
 
-Progress = Callable[[int, int], Awaitable[None]]  # of a scan: addresses done, of so many
+Progress = Callable[[ScanProgress], Awaitable[None]]
 
 
 def test_parameters_become_the_change_they_name() -> None:
@@ -336,48 +339,89 @@ async def test_a_miner_without_logs_says_so(tmp_path: Path) -> None:
         assert (event.state, code(event)) == ("failed", "unsupported")
 
 
+MINERS = tuple(FoundMiner(ip=f"10.0.{n // 250}.{n % 250}", mac=f"02::{n}") for n in range(700))
+WHOLE = ScanSummary(
+    addresses=65_000, silent=64_300, refused=0, unknown=0, failed=0, found=700, new=700, seconds=2.0, miners=MINERS,
+)  # fmt: skip
+
+
+class SlowScan(FakeFarm):
+    """A scan that stands still, until the clock is moved on, after half and before its end."""
+
+    def __init__(self, clock: SettableClock) -> None:
+        super().__init__()
+        self.clock = clock
+        self.asked: list[tuple[str, str | None]] = []
+
+    async def scan(
+        self,
+        ranges: tuple[str, ...],
+        progress: Progress | None = None,
+        *,
+        manner: str = "default",
+        key: str | None = None,
+    ) -> ScanSummary:
+        assert progress is not None
+        self.asked.append((manner, key))
+        await progress(ScanProgress(done=100, total=65_000, found=1, rows=MINERS[:1]))
+        await self.clock.sleep(2.1)
+        await progress(ScanProgress(done=60_000, total=65_000, found=30, rows=MINERS[1:30]))
+        await self.clock.sleep(10.0)
+        return WHOLE
+
+    def so_far(self) -> ScanSummary | None:
+        return msgspec.structs.replace(
+            WHOLE, not_asked=5000, silent=59_300, found=30, miners=MINERS[:30]
+        )
+
+
 async def test_a_scan_tells_its_counts_and_its_progress(tmp_path: Path) -> None:
     clock = SettableClock()
-
-    class Slow(FakeFarm):
-        async def scan(
-            self, ranges: tuple[str, ...], progress: Progress | None = None
-        ) -> ScanSummary:
-            assert progress is not None
-            await progress(100, 65_000)
-            await clock.sleep(2.1)
-            await progress(60_000, 65_000)
-            await clock.sleep(10.0)
-            return ScanSummary(
-                addresses=65_000, silent=64_300, refused=0, unknown=0, failed=0, found=700, new=700,
-                seconds=2.0, miners=tuple({"ip": f"10.0.{n // 250}.{n % 250}"} for n in range(700)),
-            )  # fmt: skip
-
-    async with site(tmp_path, farm=Slow(), clock=clock) as at:
-        task = at.cloud.create(TaskName.SCAN, {"ip_range": "10.0.0.0/16"})
+    farm = SlowScan(clock)
+    async with site(tmp_path, farm=farm, clock=clock) as at:
+        task = at.cloud.create(TaskName.SCAN, {"ip_range": "10.0.0.0/16", "manner": "thorough"})
         await clock.advance(10.0)
         assert at.cloud.end(task) is None
+        assert farm.asked == [("thorough", task)]
         told = [line.message for event in at.cloud.of(task) for line in event.logs]
         assert any("60000 of 65000" in line for line in told)
         assert not any("100 of 65000" in line for line in told)  # not at every step
+        rows = [line for line in told if "02::" in line]
+        assert rows[0].startswith("10.0.0.0 "), "a row is not lost because nothing was told with it"
+        assert (len(rows), "and 10 more" in told) == (20, True)
         await clock.advance(10.0)
         event = at.cloud.end(task)
         assert event is not None and event.state == "succeed"
         assert event.result is not None
         scan = event.result["scan"]
         assert (scan["found"], scan["silent"], scan["addresses"]) == (700, 64_300, 65_000)
-        assert len(scan["miners"]) == FOUND_SHOWN
-        assert scan["miners_left_out"] == 700 - FOUND_SHOWN
+        assert len(scan["miners"]) == ROWS_SHOWN
+        assert scan["miners_left_out"] == 700 - ROWS_SHOWN
         assert any("700 miners" in line.message for line in event.logs)
+        at.path.stop()
+        await clock.advance(10.0)
+
+
+async def test_a_cancelled_scan_tells_what_it_had_found(tmp_path: Path) -> None:
+    clock = SettableClock()
+    async with site(tmp_path, farm=SlowScan(clock), clock=clock) as at:
+        task = at.cloud.create(TaskName.SCAN, {"ip_range": "10.0.0.0/16"})
+        await clock.advance(4.0)
+        at.cloud.cancel.add(task)
+        at.cloud.poke()
+        await clock.advance(4.0)
+        event = at.cloud.end(task)
+        assert event is not None and event.state == "cancelled"
+        assert event.result is not None
+        scan = event.result["scan"]
+        assert (scan["found"], scan["not_asked"], len(scan["miners"])) == (30, 5000, 30)
         at.path.stop()
         await clock.advance(10.0)
 
 
 async def test_a_scan_that_policy_forbids_is_refused(tmp_path: Path) -> None:
     class Strict(FakeFarm):
-        async def scan(
-            self, ranges: tuple[str, ...], progress: Progress | None = None
-        ) -> ScanSummary:
+        async def scan(self, ranges: tuple[str, ...], *_args: Any, **_more: Any) -> ScanSummary:
             raise BadParamsError("8.8.8.0/24 is outside the ranges this site allows")
 
     async with site(tmp_path, farm=Strict()) as at:
