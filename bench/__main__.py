@@ -1,4 +1,4 @@
-"""`python -m bench [tasks hostile dialects miners rigs]`: run the benchmarks and print what they measured."""
+"""`python -m bench [tasks hostile dialects miners rigs identify]`: run the benchmarks and print what they measured."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from bench import dialects, hostile, miners, rigs, tasks
+from bench import dialects, hostile, identify, miners, rigs, tasks
 
-NAMES = ("tasks", "hostile", "dialects", "miners", "rigs")
+NAMES = ("tasks", "hostile", "dialects", "miners", "rigs", "identify")
 
 
 def main() -> None:
@@ -36,6 +36,7 @@ def main() -> None:
         "dialects": dialects.run,
         "miners": partial(miners.run, args.database, args.miners),
         "rigs": rigs.run,
+        "identify": identify.run,
     }
     for name in args.name or NAMES:
         asyncio.run(benches[name]())

@@ -7,7 +7,6 @@ stock is only what shows no mark of another anywhere.
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -48,6 +47,7 @@ MARKS: Final[tuple[tuple[tuple[str, ...], Firmware | None], ...]] = (
     (("kaonsu", "marafw"), Firmware.MARATHON),
     (_OTHER_MAKERS, None),
 )
+_ANY_MARK: Final = re.compile("|".join(re.escape(mark) for marks, _ in MARKS for mark in marks))
 _DATE: Final = re.compile(r"(mon|tue|wed|thu|fri|sat|sun)\b|\d{4}-|\d{12}", re.IGNORECASE)
 _SERIAL_KEYS: Final = ("serinum", "serial_no")  # S21; S19 and S21 XP of 2025
 _NO_SERIAL: Final = frozenset({"unknown", "unknow"})
@@ -78,9 +78,10 @@ class AntminerFindings(msgspec.Struct, frozen=True, kw_only=True):
 def classify(text: str) -> Firmware | None:
     """Whose firmware speaks, by its text; `None` when it is no AntMiner hardware for all we can tell."""
     text = text.lower()
-    for marks, firmware in MARKS:
-        if any(mark in text for mark in marks):
-            return firmware
+    if _ANY_MARK.search(text) is not None:
+        for marks, firmware in MARKS:
+            if any(mark in text for mark in marks):
+                return firmware
     return Firmware.STOCK if "antminer" in text else None
 
 
@@ -270,7 +271,7 @@ def _text_of_reply(reply: AntminerReply) -> str | None:
     verdict = reply.verdict
     said = [verdict.msg, verdict.description] if verdict else []
     head = _head(reply)
-    return "\n".join([*filter(None, said), json.dumps(head, default=str) if head else ""])
+    return "\n".join([*filter(None, said), msgspec.json.encode(head).decode() if head else ""])
 
 
 def _own_version(heads: list[dict[str, Any]]) -> str | None:

@@ -7,6 +7,7 @@ side shows a generation we know.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -18,6 +19,7 @@ NEW_BM: Final = "NEW-BM"  # 2020 on, SHA-256: array API, JSON bodies
 NEW_GOD: Final = "NEW-GOD"  # 2021 on, other algorithms: array API, JSON bodies with `algo`
 GENERATIONS: Final = (OLD, NEW_BM, NEW_GOD)
 
+_REMEMBERED: Final = 256  # names of models, as devices spell them
 KILO: Final = 1e3
 MEGA: Final = 1e6
 GIGA: Final = 1e9
@@ -45,16 +47,10 @@ class AntminerSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 def clean_model(text: str | None) -> str | None:
     """The model out of a `Type`: `Antminer L3+ (024)` -> `L3+`; `None` for a mere platform name (`BHB42XXX`)."""
-    if not text:
-        return None
-    name = text[:200].replace("\r", "\n").split("\n", 1)[0].split(" (", 1)[0].strip()
-    name = _FOREIGN.sub("", name)
-    name = re.sub(r"^(bitmain\s+)?antminer[\s_]*", "", name, flags=re.IGNORECASE).strip()
-    if not name or _PLATFORM.fullmatch(name):
-        return None
-    return name[:40]
+    return _cleaned(text[:200]) if text else None
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def spec_for(model: str | None) -> AntminerSpec | None:
     """What is known of a model as named by `clean_model`."""
     if model is None:
@@ -72,6 +68,18 @@ def spec_for(model: str | None) -> AntminerSpec | None:
 
 # --- private -------------------------------------------------------------------------------------
 
+
+@lru_cache(maxsize=_REMEMBERED)
+def _cleaned(text: str) -> str | None:
+    name = text.replace("\r", "\n").split("\n", 1)[0].split(" (", 1)[0].strip()
+    name = _FOREIGN.sub("", name)
+    name = _MAKER.sub("", name).strip()
+    if not name or _PLATFORM.fullmatch(name):
+        return None
+    return name[:40]
+
+
+_MAKER: Final = re.compile(r"^(bitmain\s+)?antminer[\s_]*", re.IGNORECASE)
 _FOREIGN: Final = re.compile(r"\s+(hiveon|vnish|blissz|asicseer|msk).*$", re.IGNORECASE)
 _PLATFORM: Final = re.compile(r"[BH]HB\d{2}[0-9X]{3}.*", re.IGNORECASE)
 
