@@ -1,4 +1,4 @@
-"""`python -m bench [tasks hostile dialects miners rigs identify]`: run the benchmarks and print what they measured."""
+"""`python -m bench [tasks hostile dialects miners rigs identify scan]`: run the benchmarks and print what they measured."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from bench import dialects, hostile, identify, miners, rigs, tasks
+from bench import dialects, hostile, identify, miners, rigs, scan, tasks
 
-NAMES = ("tasks", "hostile", "dialects", "miners", "rigs", "identify")
+NAMES = ("tasks", "hostile", "dialects", "miners", "rigs", "identify", "scan")
 
 
 def main() -> None:
@@ -29,6 +29,15 @@ def main() -> None:
     parser.add_argument(
         "--miners", type=int, default=miners.MINERS, help="of the farm (default %(default)d)"
     )
+    parser.add_argument(
+        "--rounds", type=int, default=scan.ROUNDS, help="of `scan` (default %(default)d)"
+    )
+    parser.add_argument(
+        "--cases", nargs="+", choices=scan.CASES, default=(), help="of `scan` (default: all)"
+    )
+    parser.add_argument(
+        "--peers", action="store_true", help="let others scan a /16, too, which takes them minutes"
+    )
     args = parser.parse_args()
     benches: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
         "tasks": tasks.run,
@@ -37,6 +46,7 @@ def main() -> None:
         "miners": partial(miners.run, args.database, args.miners),
         "rigs": rigs.run,
         "identify": identify.run,
+        "scan": partial(scan.run, args.cases, rounds=args.rounds, peers=args.peers),
     }
     for name in args.name or NAMES:
         asyncio.run(benches[name]())

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import struct
-from socket import SO_LINGER, SOL_SOCKET, socket
+from contextlib import suppress
+from socket import MSG_PEEK, SO_LINGER, SOL_SOCKET, socket
 from typing import Final
 
 import msgspec
 
+_PEEKED: Final = 1024
 _AT_ONCE: Final = struct.pack("ii", 1, 0)  # of SO_LINGER: on, 0 s
 
 
@@ -23,6 +25,14 @@ class Doors(msgspec.Struct):
     def take(self, port: int) -> socket | None:
         """The connected socket of that port, which is the caller's from now on; `None` where there is none."""
         return self.sockets.pop(port, None)
+
+    def unasked(self) -> bytes:
+        """What the host said by itself, b"" where it waits for a question. It can still be read."""
+        for sock in self.sockets.values():
+            with suppress(OSError):  # nothing came, or the host has hung up
+                if said := sock.recv(_PEEKED, MSG_PEEK):
+                    return said
+        return b""
 
     def close(self) -> None:
         """Let go of the sockets that nobody took."""

@@ -48,9 +48,11 @@ async def _serve(args: argparse.Namespace, faults: dict[str, Any]) -> None:
     from simulator.changes import Changes
     from simulator.farm import HIGH_PORTS, Farm, default_ports
 
+    addresses = args.addresses.read_text("utf-8").split() if args.addresses else None
+    base = addresses[0] if addresses else args.base
     # Ports that are named need no defaults, and no word about them.
     named = None not in (args.http_port, args.rpc_port, args.v3_port, args.daemon_port)
-    ports = HIGH_PORTS if named else default_ports(args.base, _warn)
+    ports = HIGH_PORTS if named else default_ports(base, _warn)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     # From before the farm begins: whoever is told to end meanwhile leaves nothing of it behind.
@@ -58,7 +60,8 @@ async def _serve(args: argparse.Namespace, faults: dict[str, Any]) -> None:
         loop.add_signal_handler(number, ended.set)
     farm = await Farm.start(
         args.make,
-        base=args.base,
+        base=base,
+        addresses=addresses,
         http_port=ports["http"] if args.http_port is None else args.http_port,
         rpc_port=ports["rpc"] if args.rpc_port is None else args.rpc_port,
         v3_port=ports["v3"] if args.v3_port is None else args.v3_port,
@@ -89,6 +92,17 @@ async def _serve(args: argparse.Namespace, faults: dict[str, Any]) -> None:
         await ended.wait()
     finally:
         await farm.stop()
+        if args.tap:
+            _write_whole(args.tap, _heard(farm))
+
+
+def _heard(farm: Any) -> str:
+    """What the devices that keep it were sent: a line for each piece, bytes as characters of latin-1."""
+    return "".join(
+        json.dumps({"ip": device.ip, **each._asdict(), "data": each.data.decode("latin-1")}) + "\n"
+        for device in farm
+        for each in device.wire_log
+    )
 
 
 def _reload(farm: Any, path: Path | None, changes: Any) -> None:
@@ -150,6 +164,11 @@ def parser() -> argparse.ArgumentParser:
         "--make", required=True, help="e.g. antminer:12,whatsminer:10,antminer/s21:3,foreign:5"
     )
     parser.add_argument("--base", default="127.10.0.1", help="first address (default %(default)s)")
+    parser.add_argument(
+        "--addresses",
+        type=Path,
+        help="a file of this host's addresses, one for each miner, in place of --base",
+    )
     parser.add_argument("--http-port", type=int, help="default 80, or 18080 where not allowed")
     parser.add_argument("--rpc-port", type=int, help="default 4028, or 14028 beside 18080")
     parser.add_argument("--v3-port", type=int, help="default 4433, or 14433 beside 18080")
@@ -159,6 +178,9 @@ def parser() -> argparse.ArgumentParser:
         "--changes", type=Path, help="JSON lines: what is done to the farm while it runs"
     )
     parser.add_argument("--ledger", type=Path, help="append every effect here, JSON lines")
+    parser.add_argument(
+        "--tap", type=Path, help="write here, in the end, what decoys and other hosts were sent"
+    )
     parser.add_argument("--time-scale", type=float, default=1.0, help="device seconds per second")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--firmware", type=Path, help="write an update for each model here, by key")

@@ -19,7 +19,7 @@ from simulator.faults import FaultError, parse_fault
 from simulator.ledger import Ledger
 from simulator.makes import MAKES, SpecError, parse_specs
 from simulator.miner import Miner
-from simulator.net import bind_problem, free_port
+from simulator.net import bind_problem, free_ports
 
 VENDOR_PORTS: Final = {"http": 80, "rpc": 4028, "v3": 4433, "daemon": 4111}
 HIGH_PORTS: Final = {"http": 18080, "rpc": 14028, "v3": 14433, "daemon": 14111}
@@ -51,6 +51,7 @@ class Farm:
         specs: str | Sequence[str],
         *,
         base: str = "127.10.0.1",
+        addresses: Sequence[str] | None = None,
         http_port: int = 0,
         rpc_port: int = 0,
         v3_port: int = 0,
@@ -65,13 +66,15 @@ class Farm:
     ) -> Farm:
         """Build the miners and return once every socket listens.
 
-        `specs` as in `makes.parse_specs`; addresses count up from `base`, without .0 and .255. A
-        port of 0 takes a free number, the same on every address; `ports` gives the numbers of
-        further services by kind. `ledger_now` dates the ledger's lines (unix seconds). `faults` is a
-        faults file's content. Raises SpecError, or OSError when an address cannot be bound.
+        `specs` as in `makes.parse_specs`; addresses count up from `base`, without .0 and .255, unless `addresses` of
+        this host, as many as miners, are given. A port of 0 takes a free number, the same on every address; `ports`
+        gives the numbers of further services by kind. `ledger_now` dates the ledger's lines (unix seconds). `faults`
+        is a faults file's content. Raises SpecError, or OSError when an address cannot be bound.
         """
         wanted = parse_specs(specs)
-        addresses = list(count_up(base, len(wanted)))
+        addresses = list(addresses or count_up(base, len(wanted)))
+        if len(addresses) != len(wanted):
+            raise SpecError(f"{len(wanted)} miners cannot stand at {len(addresses)} addresses")
         _allow_files(2 * len(wanted) + _SPARE_FILES)
         asked = {"http": http_port, "rpc": rpc_port, "v3": v3_port, "daemon": daemon_port}
         asked |= dict.fromkeys((kind for make, _ in wanted for kind in MAKES[make].ports), 0)
@@ -81,7 +84,8 @@ class Farm:
             Path(ledger_path) if ledger_path else None, keep=keep_ledger, now=ledger_now
         )
         for attempt in range(_TRIES):
-            numbers = {k: number or free_port(addresses[0]) for k, number in asked.items()}
+            free = iter(free_ports(addresses[0], len(asked)))
+            numbers = {kind: number or next(free) for kind, number in asked.items()}
             devices = [
                 MAKES[make].build(key, DevicePlace(ip, index, seed, numbers, clock, ledger))
                 for index, ((make, key), ip) in enumerate(zip(wanted, addresses, strict=True))

@@ -10,6 +10,8 @@ from simulator import decoys, foreign
 from simulator.antminer import build as antminer
 from simulator.antminer import catalogue as antminers
 from simulator.device import Device, DevicePlace
+from simulator.hosts import build as hosts
+from simulator.hosts import catalogue as hosts_known
 from simulator.iceriver import build as iceriver
 from simulator.iceriver import catalogue as icerivers
 from simulator.rig import build as rig
@@ -39,6 +41,7 @@ MAKES: Final[dict[str, SimulatedMake]] = {
     "iceriver": SimulatedMake(icerivers.MIX, tuple(icerivers.MODELS), iceriver.build),
     "rig": SimulatedMake(rigs.MIX, tuple(rigs.MODELS), rig.build, rig.PORTS),
     "foreign": SimulatedMake(decoys.MIX, tuple(decoys.DECOYS), foreign.build),
+    "host": SimulatedMake(hosts_known.MIX, hosts_known.MIX, hosts.build, hosts_known.SERVICES),
 }
 
 

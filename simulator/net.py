@@ -46,7 +46,10 @@ class Host(Protocol):
 
 
 class ListeningPort:
-    """One listening socket on one address; closing it also cuts its open connections."""
+    """One listening socket on one address; closing it also cuts its open connections.
+
+    `one_by_one`: the next client is accepted once the one before is gone; the kernel keeps the others, connected.
+    """
 
     def __init__(
         self,
@@ -55,10 +58,12 @@ class ListeningPort:
         connection: Callable[[ListeningPort], Connection],
         *,
         tls: bool = False,
+        one_by_one: bool = False,
     ) -> None:
         self.ip = ip
         self.port = port
         self._tls = tls
+        self._one_by_one = one_by_one
         self.live: set[Connection] = set()
         self._make = connection
         self._server: asyncio.Server | None = None
@@ -108,6 +113,12 @@ class ListeningPort:
         for connection in tuple(self.live):
             connection.abort()
 
+    def left(self, connection: Connection) -> None:
+        """That client is gone."""
+        self.live.discard(connection)
+        if self._one_by_one and self._sock is not None:
+            asyncio.get_running_loop().add_reader(self._sock, self._accept, self._sock)
+
     def _opened(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             asyncio.get_running_loop().call_exception_handler(
@@ -127,7 +138,7 @@ class ListeningPort:
                 # the former listening socket may be closed only on one of the next turns, and who
                 # else holds the address tells nobody when it goes: ask again, so many times
                 await asyncio.sleep(0.005)
-        if isinstance(loop, asyncio.SelectorEventLoop):
+        if self._one_by_one or isinstance(loop, asyncio.SelectorEventLoop):
             # Its own server loses, unclosed, what it accepted in the very turn in which it is closed.
             loop.add_reader(self._sock, self._accept, self._sock)
             return
@@ -143,11 +154,13 @@ class ListeningPort:
 
     def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        for _ in range(BACKLOG):
+        for _ in range(1 if self._one_by_one else BACKLOG):
             try:
                 sock, _ = listening.accept()
             except OSError:  # none left, or the client is gone already, or there is no file for it
                 return
+            if self._one_by_one:
+                loop.remove_reader(listening)
             sock.setblocking(False)
             taken = loop.create_task(self._take(sock))
             self._accepted.add(taken)
@@ -188,7 +201,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
         self.transport = None
-        self.listener.live.discard(self)
+        self.listener.left(self)
         self._writable.set()
         if self._pump is not None:
             self._pump.cancel()
@@ -327,11 +340,13 @@ def bind_problem(ip: str, port: int) -> int:
     return 0
 
 
-def free_port(ip: str) -> int:
-    """A port number nothing uses on that address now."""
-    with socket.socket() as sock:
-        sock.bind((ip, 0))
-        return int(sock.getsockname()[1])
+def free_ports(ip: str, count: int) -> list[int]:
+    """So many port numbers that nothing uses on that address now, all different."""
+    with contextlib.ExitStack() as held:
+        socks = [held.enter_context(socket.socket()) for _ in range(count)]
+        for sock in socks:
+            sock.bind((ip, 0))
+        return [int(sock.getsockname()[1]) for sock in socks]
 
 
 def _bind(ip: str, port: int) -> socket.socket:

@@ -43,7 +43,7 @@ class SimulatedMiner(msgspec.Struct, frozen=True):
     ip: str
     mac: str
     make: str
-    model: str
+    model: str  # "" where its firmware does not tell it
     generation: str | None
     key: str
     image: str
@@ -105,12 +105,14 @@ async def set_stage(
     makes: str | None = None,
     base: str = BASE,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
+    tap: Path | None = None,
 ) -> AsyncIterator[Stage]:
     """Start simulator, cloud and agent (enrolled), in that order; end them in the other order.
 
     `makes` is what the simulator is told to build (default: so many AntMiners, some of the other makes and a foreign
     one beside them, machines that a monitor is told of, and two rigs, one of them the agent's host), counting up from
-    `base`; all rigs are enrolled. `settings` are laid over the agent's config, by section. Raises StageError.
+    `base`; all rigs are enrolled. `settings` are laid over the agent's config, by section. `tap`: the file that
+    holds, in the end, what hosts that are no miners of ours were sent. Raises StageError.
     """
     async with AsyncExitStack() as stack:
         faults, ledger, images = folder / "faults.json", folder / "ledger.jsonl", folder / "images"
@@ -121,7 +123,7 @@ async def set_stage(
         simulator = Part(
             folder, "simulator", command(
                 "simulator.cli", "--make", makes, "--base", base, "--faults", faults, "--ledger", ledger,
-                "--time-scale", time_scale, "--firmware", images, "--json",
+                "--time-scale", time_scale, "--firmware", images, "--json", *(("--tap", tap) if tap else ()),
             ), announces=True,
         )  # fmt: skip
         stack.push_async_callback(simulator.end)
@@ -203,7 +205,7 @@ async def set_stage(
 
 def _miner(told: Mapping[str, Any], host: HostRig | None) -> SimulatedMiner:
     """As the cloud will know it: the agent's host by its address in the network."""
-    miner = msgspec.convert(told, SimulatedMiner)
+    miner = msgspec.convert({**told, "model": told["model"] or ""}, SimulatedMiner)
     if host is None or miner.mac != host.rig.mac:
         return miner
     return msgspec.structs.replace(miner, ip=host.ip)

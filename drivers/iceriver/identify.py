@@ -125,7 +125,9 @@ async def behind_page(
         found = findings_of(await panel.from_web(web, deadline_s=timing.read_s))
     except (UnsupportedError, WrongDeviceError):
         found = None
-    except (UnreachableError, MalformedError, RefusedError):
+    except MalformedError:  # the same page at every path is another's, for all its title
+        found = await _last_hope(daemon, timing)
+    except (UnreachableError, RefusedError):
         found = await _last_hope(daemon, timing) or IceriverFindings(
             identity=Identity(make=Make.ICERIVER, reason=AWAY_REASON)
         )

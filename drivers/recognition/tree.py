@@ -23,7 +23,13 @@ from contract.errors import (
 )
 from contract.miner import Firmware, Identity, Make
 from drivers.antminer.entry import ANTMINER
-from drivers.antminer.identify import ask_epic, ask_version, hear, names_other_maker
+from drivers.antminer.identify import (
+    AntminerFindings,
+    ask_epic,
+    ask_version,
+    hear,
+    names_other_maker,
+)
 from drivers.antminer.protocol.cgi import is_stock_realm
 from drivers.antminer.protocol.rpc import AntminerRpc
 from drivers.doors import Doors
@@ -56,23 +62,34 @@ class Recognition:
         self._credentials = credentials
         self._doors = doors
         self._endpoint = wire.endpoint
-        self._claims: dict[Make, MinerDriver] = {}
+        # Findings: a claim by the API alone, where more would take our login and that is not to be used yet.
+        self._claims: dict[Make, MinerDriver | AntminerFindings] = {}
         self._has_asked_v3 = False
         self._away: dict[int, UnreachableError] = {}
         self._broken: list[MalformedError] = []
         self._hung: list[HungError] = []
         self._has_antminers_realm = False
         self._is_doubtful = False  # whoever claims it: the others are asked as well
+        self._has_ports_of_two = False
 
     async def settle(self) -> MinerDriver | Stranger:
         """Raises as `drivers.registry.recognise`."""
+        if said := self._doors.unasked():  # no miner speaks first
+            self._doors.close()
+            return Stranger(banner=banner_of(said), ports=tuple(sorted(self._doors.open)))
+        host = self._endpoint.host
         with self._wire.entering(self._doors) as heard:
             await self._ask()
-        if len(self._claims) > 1:
-            names = " and ".join(each.make for each in self._claims.values())
-            raise WrongDeviceError(f"{self._endpoint.host} could be {names}: not touched")
-        for driver in self._claims.values():
-            return driver
+            if len(self._claims) > 1:
+                names = " and ".join(map(_name, self._claims.values()))
+                raise WrongDeviceError(f"{host} could be {names}: not touched")
+            for claim in self._claims.values():
+                # An AntMiner tells its MAC to our login alone, which is not for a host like that.
+                if isinstance(claim, AntminerFindings) or (
+                    self._has_ports_of_two and claim.identity.mac is None
+                ):
+                    raise WrongDeviceError(f"{host} has ports of two makes and no MAC: not touched")
+                return claim
         return self._nobodys(heard)
 
     # --- which port is asked, and when -----------------------------------------------------------
@@ -80,7 +97,7 @@ class Recognition:
     async def _ask(self) -> None:
         at, doors = self._endpoint, self._doors
         if at.daemon_port in doors.open and doors.open & {at.v3_port, at.rpc_port}:
-            self._is_doubtful = True  # no make listens on both
+            self._is_doubtful = self._has_ports_of_two = True
         if at.http_port in doors.open and (idle := doors.take(at.daemon_port)) is not None:
             idle.close()  # the web side asks that daemon, which may serve one client at a time
         api, page = (at.rpc_port, self._ask_api), (at.http_port, self._ask_page)
@@ -124,7 +141,9 @@ class Recognition:
             if len(self._broken) > broken and _is_plain(said):
                 del self._broken[broken:]  # another protocol, not a broken answer
                 return
-        if found is not None:
+        if found is not None and self._is_doubtful:
+            self._claims[Make.ANTMINER] = found
+        elif found is not None:
             driver = await ANTMINER.meet(self._wire, self._credentials, found)
             self._claims[Make.ANTMINER] = driver
             if driver.identity.firmware is not found.firmware:
@@ -210,6 +229,10 @@ class Recognition:
 
 
 # --- private -------------------------------------------------------------------------------------
+
+
+def _name(claim: MinerDriver | AntminerFindings) -> str:
+    return ANTMINER.driver.make if isinstance(claim, AntminerFindings) else claim.make
 
 
 def _has_antminers_realm(page: Response) -> bool:

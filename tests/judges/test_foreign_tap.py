@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import itertools
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,29 +34,13 @@ from drivers.base import (
 )
 from simulator.decoys import DECOYS
 from simulator.farm import Farm
-from simulator.net import WireEntry
 from tests.drivers.antminer.stage import next_base, timing
 from tests.drivers.effects import MemoryEffect
 from tests.drivers.meeting import meet
+from tests.judges.pure_reads import SECRET, check_only_read, is_pure_read
 from tests.warm import started
 
 CLOCK = SystemClock()
-SECRET: Final = "Tr0ub4dor-and-3"
-# Everything that may be said to a machine that is only read. A new driver's reads are added here, one by one.
-API_READS: Final = frozenset(
-    {
-        *("version", "summary", "stats", "pools", "devs", "devdetails", "temps", "fans"),
-        "get_version",  # whether it is a WhatsMiner
-    }
-)
-PAGE_READS: Final = frozenset({"/", "/kaonsu/v1/overview", "/capabilities"})
-# IceRiver: what its daemon and its forms are asked for.
-DAEMON_READS: Final = frozenset(
-    {
-        *("info", "getnet", "state", "getlocate", "boardpow", "board", "fan", "getpool", "gethw"),
-    }
-)
-FORM_READS: Final = frozenset({("/user/userpanel", b"post=4")})
 ICERIVERS: Final = ("ks0-pbfarmer", "ks5m-tswift", "ks0-exo160")
 KEYS: Final = (*DECOYS, *ICERIVERS)
 CHANGES: Final[tuple[AnyChange, ...]] = (
@@ -102,42 +85,13 @@ def miner_of(farm: Farm, key: str) -> Any:
     return next(miner for miner in farm if miner.key == key)
 
 
-def check_only_read(entries: Iterable[WireEntry]) -> None:
-    """No password in any form, and nothing outside the reads above."""
-    for entry in entries:
-        assert not entry.had_credentials, entry
-        lower = entry.data.lower()
-        assert b"authorization" not in lower, entry
-        assert b"cookie" not in lower, entry
-        for word in (SECRET, "root", "admin"):
-            assert word.lower().encode() not in lower, entry
-            assert base64.b64encode(f"root:{word}".encode()).lower() not in lower, entry
-        assert is_pure_read(entry.data), entry
-
-
-def is_pure_read(data: bytes) -> bool:
-    """Whether these bytes are one of the requests allowed above, and nothing more."""
-    if data.startswith(b"{"):
-        said = json.loads(data)
-        if data.endswith(b"\n"):
-            return set(said) == {"id"} and said["id"] in DAEMON_READS
-        commands = said.pop("command")
-        assert said.pop("new_api", True) is True
-        names = commands if isinstance(commands, list) else commands.split("+")
-        return not said and set(names) <= API_READS
-    head, _, body = data.partition(b"\r\n\r\n")
-    method, path, _ = head.split(b"\r\n")[0].decode("latin-1").split(" ")
-    if method == "POST":
-        return (path, body) in FORM_READS
-    return method == "GET" and path in PAGE_READS and not body
-
-
 def test_the_allow_list_lets_no_write_through():
     assert is_pure_read(b'{"command":"summary+stats"}')
     assert is_pure_read(b'{"command":["summary","stats"],"new_api":true}')
     assert is_pure_read(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     assert is_pure_read(b"POST /user/userpanel HTTP/1.1\r\nHost: a\r\n\r\npost=4")
     assert is_pure_read(b'{"id":"info"}\n')
+    assert is_pure_read(b'\x19\0\0\0{"cmd":"get.device.info"}')
     for write in (
         b'{"command":"restart"}',
         b'{"command":"summary+quit"}',
@@ -148,6 +102,7 @@ def test_the_allow_list_lets_no_write_through():
         b"POST /user/userpanel HTTP/1.1\r\n\r\npost=4&locate=1",
         b'{"id":"restart"}\n',
         b'{"id":"fan","on":true}\n',
+        b'\x1b\0\0\0{"cmd":"set.system.reboot"}',
         b"GET / HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}",
     ):
         assert not is_pure_read(write)
