@@ -41,6 +41,7 @@ _FORMER_S: Final = 86_400.0
 _ASK_S: Final = 30.0  # for the one at another address to say who it is
 _ASK_FORMER_S: Final = 5.0  # and for one that most likely is there no more
 _JUST_NOW_S: Final = 15.0
+_SILENT_S: Final = 30.0  # so long nobody is asked again who gave no answer
 _NAMED: Final = 8  # addresses that are told of many
 
 
@@ -128,6 +129,7 @@ class Fleet:
         self._places = Places(gone_after_s)
         self._gone_after_s = gone_after_s
         self._turns: dict[str, AddressLock] = {}
+        self._silent_mono: dict[str, float] = {}  # when nobody answered, by address
         self.missing = Missing(clock, boot_s=gone_after_s * BOOT_S / GONE_AFTER_S)
         self.on_joined: list[Callable[[str], None]] = []
         self.on_task: list[Callable[[str], None]] = []
@@ -226,12 +228,14 @@ class Fleet:
 
     def note_silence(self, ip: str) -> None:
         """Nobody answers at this address: whoever was there is missing, unless it is known to be elsewhere."""
+        self._silent_mono[ip] = self._clock.mono()
         member, mac = self._members.get(ip), self._places.mac_at(ip)
         if member is not None and mac is not None and ip not in self._rigs and not self.twins(ip):
             self.missing.lose(mac, ip, member.identity)
 
     def note_answer(self, ip: str) -> None:
         """A look at this address was answered."""
+        self._silent_mono.pop(ip, None)
         if (mac := self._places.mac_at(ip)) is not None:
             self.missing.find(mac, ip)
 
@@ -422,7 +426,9 @@ class Fleet:
         if mac is None:
             return
         for other in sorted(self._places.twins(ip), key=self._identified_mono, reverse=True):
-            if not self._places.are_two(mac) or self.identified_ago_s(other) > _JUST_NOW_S:
+            if not self._places.are_two(mac) and self._was_silent(other):
+                self._silent(other, only_part=False)
+            elif not self._places.are_two(mac) or self.identified_ago_s(other) > _JUST_NOW_S:
                 await self._ask(other)
             if other in self._places.twins(ip):
                 if (
@@ -549,6 +555,7 @@ class Fleet:
         if ip in self._rigs:
             return  # it stays enrolled there, and is looked at there
         member = self._members.pop(ip, None)
+        self._silent_mono.pop(ip, None)
         record = self._inventory.by_ip(ip)
         if member is None or mac is None:
             return
@@ -559,6 +566,10 @@ class Fleet:
             self._inventory.forget(record.key)
         elif heir := next((each for each in others if each in self._members), None):
             self._inventory.seen(heir, self._members[heir].identity, self._clock.now())
+
+    def _was_silent(self, ip: str) -> bool:
+        """Whether it was asked a moment ago and gave no answer."""
+        return self._clock.mono() - self._silent_mono.get(ip, NEVER) <= _SILENT_S
 
     def _identified_mono(self, ip: str) -> float:
         member = self._members.get(ip)
