@@ -128,7 +128,6 @@ class Hunt:
         heard: asyncio.Queue[Swept | None] = asyncio.Queue()
 
         def hear(batch: Sequence[Swept]) -> None:
-            self.asked += sum(each.is_final for each in batch)
             for each in batch:
                 if each.doors.open:
                     loop.call_soon_threadsafe(heard.put_nowait, each)
@@ -142,6 +141,7 @@ class Hunt:
             finally:
                 sweep.stop()
                 await running
+                self.asked += sweep.counts.addresses
             heard.put_nowait(None)
 
         async def look(met: Swept) -> None:
