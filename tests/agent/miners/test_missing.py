@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from agent.miners.missing import AGAIN_S, AT_MOST_S, BOOT_S, GATHER_S, GIVE_UP_S, Missing
 from contract.clock import Clock
 from contract.errors import UnreachableError
@@ -54,6 +56,10 @@ async def test_what_is_not_found_is_looked_for_ever_more_seldom_and_then_no_more
     missing.lose(B, "10.0.0.2", WHO)
     assert (await waited_for(missing, clock))[0] == [B]
     assert A in missing  # and is found by whoever meets it
+    missing.find(B, "10.0.0.9")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(10 * AT_MOST_S):
+            await missing.due()
     missing.find(A, "10.0.0.9")
     assert A not in missing
 
