@@ -30,6 +30,7 @@ from agent.miners.inventory import Inventory
 from agent.miners.site import Site, open_site
 from agent.scan.autoscan import AutoScan
 from agent.scan.crowding import CrowdWatch
+from agent.scan.hunt import Hunt
 from agent.scan.memory import ScanMemory
 from agent.scan.scanner import FarmScanner
 from agent.selftest.copies import clear_left
@@ -46,6 +47,7 @@ from agent.update.updates import Updates
 from contract.clock import Clock
 from contract.errors import BadParamsError, StorageFullError
 from contract.link import Heartbeat, MinerReading, Settings
+from contract.ranges import parse_range
 from service.limits import raise_open_files, settle_memory
 from service.notify import Notifier
 
@@ -105,6 +107,16 @@ class Daemon:
         )
         self._crowd = CrowdWatch(lambda: self._site.fleet, clock)
         self._autoscan = AutoScan(self._scanner, config.scan, config.scanned, clock)
+        self._hunt = Hunt(
+            fleet,
+            self._site.territory,
+            config.scan,
+            self._site.scan_ports,
+            self._site.port_of,
+            clock,
+            look_timeout_s=self._site.look_timeout_s,
+            on_met=self._telemetry.hurry,
+        )
         self._journal = Journal(
             state.dir / "journal.db",
             clock,
@@ -183,6 +195,8 @@ class Daemon:
                 start("autoscan", self._autoscan.run())
                 if self._config.telemetry.enabled:
                     start("telemetry", self._telemetry.run())
+                    if self._config.scan.hunt:
+                        start("hunt", self._hunt.run())
                 for name, sink in self._sinks.items():
                     start(name, sink.run())
                 settle_memory()
@@ -287,10 +301,11 @@ class Daemon:
     async def _follow(self, settings: Settings) -> None:
         """The cloud's wishes, inside the local ceilings."""
         named = [each for each in settings.named if self._is_scannable(each.range)]
-        scanned = [text for text in settings.ranges if self._is_scannable(text)]
-        scanned += [each.range for each in named if each.auto_scan]
-        self._autoscan.follow(tuple(scanned), settings.auto_scan_s)
+        ranges = [text for text in settings.ranges if self._is_scannable(text)]
+        scanned = (*ranges, *(each.range for each in named if each.auto_scan))
+        self._autoscan.follow(scanned, settings.auto_scan_s)
         await self._scans.keep_named(named)
+        self._hunt.follow(map(parse_range, (*ranges, *(each.range for each in named))))
         self._telemetry.set_interval(settings.poll_interval_s or self._config.telemetry.interval_s)
         self._path.set_read_only(self._config.policy.read_only or bool(settings.read_only))
         self._path.maintenance.follow(settings.maintenance)

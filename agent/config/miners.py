@@ -59,6 +59,7 @@ class ScanSection(Section):
     sockets_max: Annotated[int, Field(strict=True, ge=2, le=60_000)] = 4096
     connect_timeout_s: Annotated[float, Field(strict=True, gt=0, le=60)] = 1.2
     identify_at_once: Annotated[int, Field(strict=True, ge=1, le=1024)] = 64
+    hunt: Flag = True
 
 
 class TelemetrySection(Section):

@@ -11,13 +11,16 @@ import msgspec
 import structlog
 
 from agent.miners.credentials import CredentialBook
-from agent.miners.inventory import Inventory, key_of
+from agent.miners.inventory import Inventory, MinerRecord, key_of
+from agent.miners.likeness import agrees, check_is, is_like, may_be
+from agent.miners.missing import BOOT_S, Missing
 from agent.miners.places import Places
 from agent.miners.rigs import Rigs
 from agent.miners.territory import Territory
 from agent.ports import AwakeMode
 from contract.clock import Clock
 from contract.errors import (
+    MalformedError,
     MinerError,
     ServiceAwayError,
     UnreachableError,
@@ -29,6 +32,7 @@ from contract.miner import Endpoint, Identity, Make, PowerMode, awake_mode_of, n
 from drivers.base import Credentials, Driver, Timing
 from drivers.doors import Doors
 from drivers.stranger import Stranger
+from drivers.wire import HungError
 
 log = structlog.get_logger(__name__)
 NEVER: Final = float("-inf")
@@ -37,6 +41,7 @@ _FORMER_S: Final = 86_400.0
 _ASK_S: Final = 30.0  # for the one at another address to say who it is
 _ASK_FORMER_S: Final = 5.0  # and for one that most likely is there no more
 _JUST_NOW_S: Final = 15.0
+_SILENT_S: Final = 30.0  # so long nobody is asked again who gave no answer
 _NAMED: Final = 8  # addresses that are told of many
 
 
@@ -124,6 +129,8 @@ class Fleet:
         self._places = Places(gone_after_s)
         self._gone_after_s = gone_after_s
         self._turns: dict[str, AddressLock] = {}
+        self._silent_mono: dict[str, float] = {}  # when nobody answered, by address
+        self.missing = Missing(clock, boot_s=gone_after_s * BOOT_S / GONE_AFTER_S)
         self.on_joined: list[Callable[[str], None]] = []
         self.on_task: list[Callable[[str], None]] = []
 
@@ -148,6 +155,9 @@ class Fleet:
         for record in self._inventory.all():
             if record.ip not in self._territory or record.ip in self._rigs:
                 continue
+            if self._is_hidden_one(record):
+                self._inventory.forget(record.key)
+                continue
             try:
                 driver = self._open_driver(
                     self.endpoint(record.ip),
@@ -162,6 +172,18 @@ class Fleet:
             self._places.show(record.ip, mac)
             if mac is not None and self._places.twins(record.ip):
                 self._places.set_two(mac)
+
+    def _is_hidden_one(self, record: MinerRecord) -> bool:
+        """Whether this is a miner without a MAC that is most likely the one which told its MAC at the same address
+        before, as earlier versions kept it.
+        """
+        named = self._inventory.by_key(self._inventory.mac_told_at(record.ip) or "")
+        return (
+            named is not None
+            and named is not record
+            and record.identity.mac is None
+            and agrees(named.identity, record.identity)
+        )
 
     def endpoint(self, ip: str) -> Endpoint:
         """That address with the ports of this site."""
@@ -191,6 +213,31 @@ class Fleet:
         refuses our password by now.
         """
         return self.mac_at(ip) is None and self._places.mac_at(ip) is not None
+
+    def presumed_mac(self, ip: str) -> str | None:
+        """The MAC by which what tells none at this address is told of: that of the miner which was here, if all that
+        this one tells is what that one told, and nobody else shows its MAC. Nothing is written on the strength of it.
+        """
+        member, mac = self._members.get(ip), self._places.mac_at(ip)
+        if member is None or member.identity.mac is not None or mac is None or self.twins(ip):
+            return None
+        record = self._inventory.by_key(mac)
+        if record is None or record.ip != ip or not agrees(record.identity, member.identity):
+            return None
+        return mac
+
+    def note_silence(self, ip: str) -> None:
+        """Nobody answers at this address: whoever was there is missing, unless it is known to be elsewhere."""
+        self._silent_mono[ip] = self._clock.mono()
+        member, mac = self._members.get(ip), self._places.mac_at(ip)
+        if member is not None and mac is not None and ip not in self._rigs and not self.twins(ip):
+            self.missing.lose(mac, ip, member.identity)
+
+    def note_answer(self, ip: str) -> None:
+        """A look at this address was answered."""
+        self._silent_mono.pop(ip, None)
+        if (mac := self._places.mac_at(ip)) is not None:
+            self.missing.find(mac, ip)
 
     def hidden_mac(self, ref: MinerRef) -> str | None:
         """See `agent.ports.Miners`."""
@@ -317,11 +364,12 @@ class Fleet:
                 identity = driver.identity
                 if may_be_off:
                     identity = await self._identity_of_silent(ip, driver, wanted_mac)
-                _check_is(ref, wanted_mac, ip, identity)
+                check_is(ref, wanted_mac, ip, identity)
                 await self._check_alone(ip)
             except (UnreachableError, WrongDeviceError) as error:
                 problems.append(error)
                 continue
+            self.missing.expect(ip)
             for tell in self.on_task:
                 tell(ip)
             return driver
@@ -352,7 +400,7 @@ class Fleet:
         if identity.mac is not None or wanted_mac is None:
             return identity
         record = self._inventory.by_key(wanted_mac)
-        if record is None or record.ip != ip or not _is_like(record.identity, identity):
+        if record is None or record.ip != ip or not is_like(record.identity, identity):
             return identity
         if {*self._places.showing(wanted_mac)} - {ip}:
             return identity
@@ -380,7 +428,9 @@ class Fleet:
         if mac is None:
             return
         for other in sorted(self._places.twins(ip), key=self._identified_mono, reverse=True):
-            if not self._places.are_two(mac) or self.identified_ago_s(other) > _JUST_NOW_S:
+            if not self._places.are_two(mac) and self._was_silent(other):
+                self._silent(other, only_part=False)
+            elif not self._places.are_two(mac) or self.identified_ago_s(other) > _JUST_NOW_S:
                 await self._ask(other)
             if other in self._places.twins(ip):
                 if (
@@ -418,8 +468,12 @@ class Fleet:
         try:
             driver = await self._driver_of(ip, before, doors)
         except UnreachableError as error:
-            self._silent(ip, only_part=isinstance(error, ServiceAwayError))
+            only_part = isinstance(error, ServiceAwayError)
+            self._silent(ip, only_part=only_part)
+            if not only_part:
+                self.note_silence(ip)
             raise
+        was_mac = self._places.mac_at(ip)
         if isinstance(driver, Stranger):
             if self._places.twins(ip):  # what boots may seem to be something else
                 self._silent(ip, only_part=False)
@@ -427,20 +481,32 @@ class Fleet:
                 self._left.pop(ip, None)
                 self._members.pop(ip, None)
                 self._places.forget(ip)
+                self._displaced(was_mac, ip)
             return driver, False
         self._left.pop(ip, None)
         identity = driver.identity
         mac = identity.mac
-        if mac is None and before is not None and _may_be(before.identity, identity):
-            mac = self._places.mac_at(ip)  # it hides it now: that does not make it another
+        if mac is None and before is not None and may_be(before.identity, identity):
+            mac = was_mac  # it hides it now: that does not make it another
         had_twins = bool(self._places.twins(ip))
         self._places.show(ip, mac)
+        if mac != was_mac:
+            self._displaced(was_mac, ip)
+        self.note_answer(ip)
         twins = self._places.twins(ip)
+        self._join(ip, driver, asked_mono)
+        if (presumed := self._inventory.by_key(self.presumed_mac(ip) or "")) is not None:
+            identity = presumed.identity  # which tells all that this one does
         _, is_new = self._inventory.seen(ip, identity, self._clock.now(), has_twin=bool(twins))
         if twins and not had_twins:
             log.info("fleet.twins", ip=ip, mac=mac, others=twins[:_NAMED])
-        self._join(ip, driver, asked_mono)
         return driver, is_new
+
+    def _displaced(self, mac: str | None, ip: str) -> None:
+        """Somebody else is at this address now. Whoever was is missing, unless it is known to be elsewhere."""
+        record = self._inventory.by_key(mac or "")
+        if mac is not None and record is not None and not self._places.showing(mac):
+            self.missing.lose(mac, ip, record.identity)
 
     async def _driver_of(self, ip: str, before: Member | None, doors: Doors) -> Driver | Stranger:
         """The driver of whoever is there, asked just now: that of before, where it is the same; that of the rig, where
@@ -451,17 +517,28 @@ class Fleet:
             identity = await rig.identify()
             self._rigs.expect(ip, self._inventory.cards(key_of(identity.mac, ip)))
             return rig
+        credentials = self._credentials(ip, changed=before is not None)
         if before is not None:
             doors.close()  # it is asked by its own driver
             try:
                 now = await before.driver.identify()
             except WrongDeviceError:
                 pass  # another make by now: a new driver is needed
+            except (UnreachableError, MalformedError) as error:
+                if not _may_be_another(error, doors):
+                    raise
+                found = await self._recognise(
+                    self.endpoint(ip), credentials=credentials, doors=doors
+                )
+                if isinstance(found, Stranger) or found.make == before.driver.make:
+                    raise
+                return found
             else:
                 was = before.identity
-                if was.mac == now.mac and was.firmware == now.firmware:
+                if was.firmware == now.firmware and (
+                    was.mac == now.mac or (now.mac is None and agrees(was, now))
+                ):
                     return before.driver
-        credentials = self._credentials(ip, changed=before is not None)
         return await self._recognise(self.endpoint(ip), credentials=credentials, doors=doors)
 
     def _join(self, ip: str, driver: Driver, identified_mono: float) -> None:
@@ -480,6 +557,7 @@ class Fleet:
         if ip in self._rigs:
             return  # it stays enrolled there, and is looked at there
         member = self._members.pop(ip, None)
+        self._silent_mono.pop(ip, None)
         record = self._inventory.by_ip(ip)
         if member is None or mac is None:
             return
@@ -490,6 +568,10 @@ class Fleet:
             self._inventory.forget(record.key)
         elif heir := next((each for each in others if each in self._members), None):
             self._inventory.seen(heir, self._members[heir].identity, self._clock.now())
+
+    def _was_silent(self, ip: str) -> bool:
+        """Whether it was asked a moment ago and gave no answer."""
+        return self._clock.mono() - self._silent_mono.get(ip, NEVER) <= _SILENT_S
 
     def _identified_mono(self, ip: str) -> float:
         member = self._members.get(ip)
@@ -533,36 +615,15 @@ class Fleet:
                 del self._turns[ip]
 
 
+def _may_be_another(error: MinerError, doors: Doors) -> bool:
+    """Whether it may be for another make at its address that a driver finds nobody, or no sense in an answer."""
+    if isinstance(error, UnreachableError):
+        return bool(doors.open)
+    return not isinstance(error, HungError)
+
+
 def in_words(addresses: tuple[str, ...]) -> str:
     """The first few of them."""
     more = len(addresses) - _NAMED
     named = addresses if more <= 0 else (*addresses[:_NAMED], f"{more} more")
     return " and ".join(filter(None, (", ".join(named[:-1]), named[-1])))
-
-
-def _may_be(before: Identity, now: Identity) -> bool:
-    """Whether what tells no MAC may be who was there before."""
-    return (before.make, before.model, before.firmware) == (now.make, now.model, now.firmware)
-
-
-def _is_like(before: Identity, now: Identity) -> bool:
-    """Whether a miner that tells only its firmware, and perhaps its model, may be who was there before."""
-    told = (now.make, now.model or before.model, now.firmware, now.firmware_version)
-    return told == (before.make, before.model, before.firmware, before.firmware_version)
-
-
-def _check_is(ref: MinerRef, wanted_mac: str | None, ip: str, identity: Identity) -> None:
-    """Raises WrongDeviceError unless this is certainly the miner that was meant."""
-    if ref.serial and identity.serial and ref.serial != identity.serial:
-        raise WrongDeviceError(
-            f"the miner at {ip} has the serial number {identity.serial}, not {ref.serial}"
-        )
-    if wanted_mac is None:
-        return
-    if identity.mac is not None and identity.mac != wanted_mac:
-        raise WrongDeviceError(f"the miner at {ip} has the MAC {identity.mac}, not {wanted_mac}")
-    if identity.mac is None and not (ref.serial and identity.serial):
-        why = f" ({identity.reason})" if identity.reason else ""
-        raise WrongDeviceError(
-            f"the miner at {ip} does not tell its MAC{why}, so it is not certain that it is {wanted_mac}"
-        )

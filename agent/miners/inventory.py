@@ -183,6 +183,8 @@ class Inventory:
         if record is None:
             return
         self._leave(record)
+        if (mac := self._mac_by_ip.get(record.ip)) is not None:
+            self._by_ip.setdefault(record.ip, mac)
         if record.miner_id and self._by_id.get(record.miner_id) == key:
             del self._by_id[record.miner_id]
         self._dirty.discard(key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from ipaddress import IPv4Address
 
 from agent.config.miners import MinersSection, ranges_of
 from contract.errors import BadParamsError, PolicyRefusedError
@@ -68,6 +69,33 @@ class Territory:
             )
         return left
 
+    def grounds(
+        self, addresses: Iterable[str], more: Iterable[Range] = (), *, max_addresses: int
+    ) -> tuple[tuple[Range, ...], ...]:
+        """Where to look for miners that were at these addresses, the nearest first and each address once: the /24 of
+        each, what it is in of the configured ranges (and of `more` of them), all of those. Of a /24, where any of them
+        has a part in it, only that part. As in `select`, nothing outside or denied, no rig, and of one ground no more
+        than `max_addresses`.
+        """
+        known = merge((*self.ranges, *more))
+        near: list[Range] = []
+        around: list[Range] = []
+        for ip in addresses:
+            number = int(IPv4Address(ip))
+            block = Range(number & ~0xFF, number | 0xFF)
+            around += (each for each in known if each.first <= number <= each.last)
+            hosts = Range(block.first + 1, block.last - 1)
+            near += _common([block], known) or [hosts]
+        done: tuple[Range, ...] = self._not_scanned
+        grounds = []
+        for spans in (near, around, known):
+            allowed = _common(merge(spans), self._allowed)
+            left = tuple(part for each in allowed for part in _without(each, done))
+            done = merge((*done, *left))
+            if left := _at_most(left, max_addresses):
+                grounds.append(left)
+        return tuple(grounds)
+
     def skipped(self, texts: Iterable[str]) -> tuple[tuple[Range, str], ...]:
         """Which addresses of these ranges a scan leaves out, and why. Raises as `select`."""
         wanted = self._parsed(texts)
@@ -113,3 +141,14 @@ def _without(span: Range, others: Iterable[Range]) -> list[Range]:
     if first <= span.last:
         parts.append(Range(first, span.last))
     return parts
+
+
+def _at_most(spans: Iterable[Range], count: int) -> tuple[Range, ...]:
+    """The first so many addresses of them."""
+    taken: list[Range] = []
+    for each in spans:
+        if count <= 0:
+            break
+        taken.append(Range(each.first, min(each.last, each.first + count - 1)))
+        count -= len(each)
+    return tuple(taken)

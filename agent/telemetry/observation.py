@@ -62,10 +62,11 @@ def message(
     static: Static | None,
     interval_s: float | None,
     twin_ips: tuple[str, ...],
+    presumed_mac: str | None = None,
 ) -> MinerReading:
     """What the cloud is told; `slow` and `static` are given only where they are news, and `slow_unchanged` where slow
     facts were read that are none. It goes under the MAC that the
-    look itself brought, where it brought one.
+    look itself brought, where it brought one; under `presumed_mac` where it tells none, since it is off.
     """
     identity, capabilities, reading = driver.identity, driver.capabilities, seen.reading
     if reading is None:
@@ -81,7 +82,7 @@ def message(
     return MinerReading(
         at=to_text(reading.read_at),
         ip=driver.endpoint.host,
-        mac=reading.mac or identity.mac,
+        mac=reading.mac or identity.mac or presumed_mac,
         error=seen.error,
         moving=reading.moving,
         slow=slow,

@@ -17,12 +17,13 @@ from agent.telemetry.buffer import ReadingBuffer
 from agent.telemetry.observation import Observation, is_other_device, look, message
 from contract.clock import Clock
 from contract.errors import ErrorCode, MinerError
-from contract.miner import Reading, Slow, Static
+from contract.miner import PowerMode, Reading, Slow, Static
 from drivers.base import Depth, Driver
 
 log = structlog.get_logger(__name__)
 _LOOKS_AFTER_TASK: Final = 3
 _UNSURE_MOST: Final = 3
+_ASKED_AFTER: Final = frozenset(2**n for n in range(1, 17))  # failures in a row
 _TICK_S: Final = 0.02  # what is due within this time is begun together
 
 
@@ -109,6 +110,12 @@ class Poller:
             plan.slow_looks = _LOOKS_AFTER_TASK
             plan.failures = min(plan.failures, 1)
 
+    def hurry(self, ip: str) -> None:
+        """Look at this miner now: it was just found here."""
+        plan = self._plans.get(ip)
+        if plan is not None:
+            self._plan(ip, plan, 0.0)
+
     def take_scanned(self, ip: str, seen: Observation) -> None:
         """A scan has just read this miner and sent all of it to the cloud."""
         plan = self._plans.get(ip)
@@ -192,6 +199,8 @@ class Poller:
                 return
         depth = self._depth(plan, driver)
         seen = await look(driver, depth, timeout_s=self._timeout_s)
+        if seen is not None and seen.reading is None and self._fleet.at(ip) is not driver:
+            return  # it was found elsewhere meanwhile: nothing is said of it here
         if seen is not None and self._is_doubtful(ip, plan, driver, seen):
             await self._ask_who(ip)
             if self._fleet.at(ip) is not driver or self._is_other_device(ip, driver, seen):
@@ -199,12 +208,13 @@ class Poller:
                 # Whoever it is now is looked at as if it were new.
                 plan.failures, plan.uptime_s, plan.full_mono = 0, None, float("-inf")
                 return
-            # One that refuses our login is not one that boots: that is told at once.
-            is_refused = seen.error == ErrorCode.AUTH_FAILED
-            if self._fleet.hides_mac(ip) and not is_refused and plan.unsure < _UNSURE_MOST:
+            # One that refuses our login, or is off, is not one that boots: that is told at once.
+            is_clear = seen.error == ErrorCode.AUTH_FAILED or _is_off(plan, seen)
+            if self._fleet.hides_mac(ip) and not is_clear and plan.unsure < _UNSURE_MOST:
                 plan.unsure += 1
                 return
-        plan.unsure = 0
+        if not self._fleet.hides_mac(ip):
+            plan.unsure = 0
         if seen is None:
             self.stats.skipped += 1
             return
@@ -219,7 +229,12 @@ class Poller:
             if plan.failures == 1 and not said:
                 log.info("telemetry.lost", ip=ip, error=seen.error, problem=seen.problem)
             self._say(driver, seen, None, None)
+            if seen.error == ErrorCode.UNREACHABLE:
+                self._fleet.note_silence(ip)
+            elif seen.error != ErrorCode.AUTH_FAILED and plan.failures in _ASKED_AFTER:
+                await self._ask_who(ip)  # another make may be there, which this driver cannot read
             return
+        self._fleet.note_answer(ip)
         if plan.failures and not said:
             log.info("telemetry.back", ip=ip, failures=plan.failures)
         if depth is Depth.FULL:
@@ -272,18 +287,20 @@ class Poller:
     def _say(
         self, driver: Driver, seen: Observation, slow: Slow | None, static: Static | None
     ) -> None:
+        ip = driver.endpoint.host
         self._buffer.add(
             message(
                 driver,
                 seen,
                 self._clock,
+                presumed_mac=self._presumed_mac(ip, seen),
                 slow=slow,
                 slow_unchanged=slow is None
                 and seen.reading is not None
                 and seen.reading.slow is not None,
                 static=static,
                 interval_s=self._interval_of(driver),
-                twin_ips=self._fleet.twins(driver.endpoint.host),
+                twin_ips=self._fleet.twins(ip),
             )
         )
 
@@ -298,10 +315,16 @@ class Poller:
         return (
             plan.failures > 0
             or _has_restarted(plan, seen.reading)
-            or self._fleet.hides_mac(ip)
+            or (self._fleet.hides_mac(ip) and self._presumed_mac(ip, seen) is None)
             or self._fleet.identified_ago_s(ip) > self._section.full_every_s
             or self._is_other_device(ip, driver, seen)
         )
+
+    def _presumed_mac(self, ip: str, seen: Observation) -> str | None:
+        """Under which MAC a miner is told of that tells none, since it does not mine."""
+        if seen.reading is None or seen.reading.moving.hashes:
+            return None
+        return self._fleet.presumed_mac(ip)
 
     def _is_other_device(self, ip: str, driver: Driver, seen: Observation) -> bool:
         return is_other_device(driver, seen, self._fleet.mac_at(ip))
@@ -341,6 +364,12 @@ class Poller:
         heapq.heappush(self._heap, (plan.due_mono, ip))
         if self._heap[0][1] == ip:
             self._wake.set()
+
+
+def _is_off(plan: PollPlan, seen: Observation) -> bool:
+    """Whether it says that it was stopped, with this look or the last that asked."""
+    slow = (seen.reading and seen.reading.slow) or plan.slow
+    return slow is not None and slow.mode is PowerMode.SLEEP
 
 
 def _has_restarted(plan: PollPlan, reading: Reading) -> bool:

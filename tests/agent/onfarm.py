@@ -43,7 +43,7 @@ def config_for(farm: Farm, **sections: Any) -> Config:
     return parse(
         {
             "miners": {
-                "ranges": [f"{net}.1-{net}.{len(farm.miners)}"],
+                "ranges": [f"{net}.1-{farm.miners[-1].ip}"],
                 "allowed": ["127.0.0.0/8"],
                 "http_port": first.http_port,
                 "rpc_port": first.rpc_port,

@@ -1660,6 +1660,90 @@ def _login() -> Iterator[Guard]:
     )
 
 
+def _moves() -> Iterator[Guard]:
+    missing = "tests/agent/miners/test_missing.py::test_"
+    hidden = "tests/agent/miners/test_hidden.py::test_"
+    grounds = "tests/agent/miners/test_territory.py::test_"
+    hunt = "tests/agent/scan/test_hunt.py::test_"
+    yield Guard(
+        "a miner that is missing is looked for ever more seldom",
+        "agent/miners/missing.py",
+        "AGAIN_S * 2.0 ** min(tries - 1, 16)",
+        "AGAIN_S",
+        f"{missing}what_is_not_found_is_looked_for_ever_more_seldom_and_then_no_more",
+    )
+    yield Guard(
+        "a miner that is missing for a day is looked for no more",
+        "agent/miners/missing.py",
+        "now - each.lost_mono > GIVE_UP_S",
+        "False",
+        f"{missing}what_is_not_found_is_looked_for_ever_more_seldom_and_then_no_more",
+    )
+    yield Guard(
+        "a miner that only restarts is looked for less each time",
+        "agent/miners/missing.py",
+        "tries = 0 if before is None else before.tries",
+        "tries = 0",
+        f"{missing}one_that_only_restarts_is_looked_for_less_each_time",
+    )
+    yield Guard(
+        "a miner that was ordered about has the time of a boot",
+        "agent/miners/missing.py",
+        "max(wait_s, ordered_mono + self._boot_s - now)",
+        "wait_s",
+        f"{missing}one_that_was_ordered_about_has_the_time_of_a_boot_to_be_back",
+    )
+    yield Guard(
+        "a hunt asks no address where a known miner answers",
+        "agent/scan/hunt.py",
+        "skip=known.__contains__",
+        "skip=None",
+        f"{hunt}it_ends_with_the_last_that_is_found_and_asks_no_miner_that_is_known",
+    )
+    yield Guard(
+        "a hunt leaves out what is denied, and rigs",
+        "agent/miners/territory.py",
+        "done: tuple[Range, ...] = self._not_scanned",
+        "done: tuple[Range, ...] = ()",
+        f"{grounds}nothing_outside_or_denied_and_no_rig_is_looked_through_and_no_more_than_a_scan_may",
+    )
+    yield Guard(
+        "a hunt stays within the addresses of the agent",
+        "agent/miners/territory.py",
+        "allowed = _common(merge(spans), self._allowed)",
+        "allowed = merge(spans)",
+        f"{grounds}nothing_outside_or_denied_and_no_rig_is_looked_through_and_no_more_than_a_scan_may",
+    )
+    yield Guard(
+        "one ground of a hunt is no larger than a scan",
+        "agent/miners/territory.py",
+        "if left := _at_most(left, max_addresses):",
+        "if left:",
+        f"{grounds}nothing_outside_or_denied_and_no_rig_is_looked_through_and_no_more_than_a_scan_may",
+    )
+    yield Guard(
+        "what tells no MAC is nobody known if it tells anything else",
+        "agent/miners/fleet.py",
+        " or not agrees(record.identity, member.identity):",
+        ":",
+        f"{hidden}what_tells_anything_else_is_another",
+    )
+    yield Guard(
+        "what tells no MAC is nobody whose MAC is shown elsewhere",
+        "agent/miners/fleet.py",
+        " or mac is None or self.twins(ip):",
+        " or mac is None:",
+        f"{hidden}it_is_nobodys_record_where_its_mac_is_shown_elsewhere",
+    )
+    yield Guard(
+        "a look says nothing of a miner that was met elsewhere meanwhile",
+        "agent/telemetry/poller.py",
+        "seen.reading is None and self._fleet.at(ip) is not driver:",
+        "False:",
+        "tests/agent/telemetry/test_poller.py::test_a_look_that_ends_after_its_miner_was_met_elsewhere_says_nothing_of_it",
+    )
+
+
 def _load() -> Iterator[Guard]:
     lines = "tests/cloud/http/test_connections.py::test_"
     growth = "tests/cloud/store/test_growth.py::test_"
@@ -3062,6 +3146,7 @@ GUARDS = (
     *_limits(),
     *_orders(),
     *_login(),
+    *_moves(),
     *_load(),
     *_releases(),
     *_dispatch(),

@@ -26,6 +26,9 @@ _IMAGES = "tests/cloud/firmware/test_orders.py::test_"
 _USER = "tests/agent/host/test_hostuser.py::test_"
 _OWNER = "tests/cloud/test_cli_owner.py::test_"
 _FOLDER = "tests/agent/host/test_state_of_another.py::test_"
+_HUNT = "tests/agent/scan/test_hunt.py::test_"
+_MISSING = "tests/agent/miners/test_missing.py::test_"
+_HIDDEN = "tests/agent/miners/test_hidden.py::test_"
 _DOCTOR = "tests/agent/cli/test_doctor.py::test_"
 _TELEMETRY = "tests/agent/telemetry/test_poller.py::test_"
 _REFUSALS = "tests/cloud/rigmonitor/test_refusals.py::test_"
@@ -1177,6 +1180,38 @@ POINTS: dict[str, tuple[Point, ...]] = {
             "in the log",
             "Once when it begins and once when it ends.",
             (f"{_TELEMETRY}a_refused_login_is_said_once_per_change_and_kept_for_the_doctor",),
+        ),
+    ),
+    "Miners that change addresses": (
+        Point(
+            "one that is not where it was",
+            "It is looked for at once: where the neighbour table has its MAC, in its old /24, its range, all ranges. It keeps its id and its "
+            "history. Nothing that is denied or outside is asked, and no address where a known miner answers.",
+            (
+                f"{_HUNT}one_that_moved_is_found_near_by_within_seconds",
+                f"{_HUNT}its_own_range_comes_after_the_24_then_the_others_and_those_of_the_cloud",
+                f"{_HUNT}what_is_denied_or_outside_is_not_looked_through",
+                "tests/cloud/test_moves.py::test_miners_that_change_addresses_keep_their_ids_and_their_history",
+            ),
+        ),
+        Point(
+            "one that is off",
+            "It is looked for ever more seldom, at most once an hour, and after a day no more; one that only restarts, less each time.",
+            (
+                f"{_HUNT}a_rack_that_is_off_is_looked_for_ever_more_seldom_and_found_when_it_is_on",
+                f"{_MISSING}what_is_not_found_is_looked_for_ever_more_seldom_and_then_no_more",
+                f"{_MISSING}one_that_only_restarts_is_looked_for_less_each_time",
+            ),
+        ),
+        Point(
+            "one that is switched off and tells no MAC",
+            "It keeps its record, through a restart of the agent too, if all that it tells is what the one that was there told, and nobody else "
+            "shows its MAC. Nothing but what wakes it is done to it.",
+            (
+                f"{_HIDDEN}it_is_told_of_by_its_mac_after_a_restart_of_the_agent",
+                f"{_HIDDEN}what_tells_anything_else_is_another",
+                f"{_HIDDEN}it_is_nobodys_record_where_its_mac_is_shown_elsewhere",
+            ),
         ),
     ),
     "The cloud under load": (

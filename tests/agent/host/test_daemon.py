@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from contract.task import TaskName
 from service.notify import Notifier
 from tests.agent.update.host import OLD, PlayedHost
 from tests.virtual_time import loop_clock
+from tests.waiting import until
 
 
 def config_in(folder: Path, **sections):
@@ -158,3 +160,25 @@ async def test_which_miners_are_in_maintenance_is_kept_for_a_start_without_a_clo
         assert after._path.maintenance.keys == keys
         await after._follow(Settings(rev=2))
     assert maintained_miners(config.state.dir / "inventory.db") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("scan", "telemetry", "hunts"),
+    [({}, {}, True), ({"hunt": False}, {}, False), ({}, {"enabled": False}, False)],
+)
+async def test_what_is_missing_is_looked_for_unless_that_is_switched_off(
+    tmp_path: Path, scan: dict[str, bool], telemetry: dict[str, bool], hunts: bool
+) -> None:
+    config = config_in(tmp_path, scan={"at_start": False} | scan, telemetry=telemetry)
+    daemon = Daemon(config, loop_clock(), Notifier({}))
+    running = asyncio.create_task(daemon.run())
+
+    def parts() -> set[str]:
+        return {task.get_name() for task in asyncio.all_tasks()}
+
+    await until(lambda: "autoscan" in parts())
+    assert ("hunt" in parts()) == hunts
+    await daemon._follow(Settings(rev=1, ranges=("10.7.0.0/30", "8.8.8.0/24")))
+    assert [str(each) for each in daemon._hunt._ranges] == ["10.7.0.1-10.7.0.2"]
+    daemon.stop()
+    await running

@@ -5,7 +5,7 @@ import pytest
 from agent.config.miners import MinersSection
 from agent.miners.territory import Territory
 from contract.errors import BadParamsError, PolicyRefusedError
-from contract.ranges import Range
+from contract.ranges import Range, parse_range
 
 
 def test_only_private_addresses_are_touched_by_default() -> None:
@@ -86,3 +86,47 @@ def test_overlapping_ranges_are_visited_once() -> None:
 def test_a_range_that_may_not_be_scanned_is_refused_in_words(texts: list[str], words: str) -> None:
     with pytest.raises(BadParamsError, match=words):
         Territory(MinersSection()).select(texts, max_addresses=1000)
+
+
+def grounds(
+    territory: Territory, *ips: str, more: tuple[str, ...] = (), most: int = 100_000
+) -> list[list[str]]:
+    ranges = tuple(map(parse_range, more))
+    found = territory.grounds(ips, ranges, max_addresses=most)
+    return [[str(span) for span in spans] for spans in found]
+
+
+def test_a_miner_is_looked_for_in_its_24_then_in_its_range_then_in_all() -> None:
+    territory = Territory(MinersSection(ranges=("10.0.0.0/22", "10.9.0.0/24")))
+    assert grounds(territory, "10.0.1.7") == [
+        ["10.0.1.0-10.0.1.255"],
+        ["10.0.0.1-10.0.0.255", "10.0.2.0-10.0.3.254"],
+        ["10.9.0.1-10.9.0.254"],
+    ]
+    assert grounds(territory, "10.0.1.7", "10.0.1.8", "10.0.2.1")[0] == ["10.0.1.0-10.0.2.255"]
+    assert grounds(territory, "10.0.1.7", more=("10.0.4.0/24",))[2] == [
+        "10.0.4.1-10.0.4.254",
+        "10.9.0.1-10.9.0.254",
+    ]
+
+
+def test_of_a_24_that_is_configured_in_part_only_that_part_is_looked_through() -> None:
+    territory = Territory(MinersSection(ranges=("10.0.0.10-10.0.0.20",)))
+    assert grounds(territory, "10.0.0.12") == [["10.0.0.10-10.0.0.20"]]
+    assert grounds(territory, "10.0.7.12")[0] == ["10.0.7.1-10.0.7.254"]  # where an order found it
+
+
+def test_nothing_outside_or_denied_and_no_rig_is_looked_through_and_no_more_than_a_scan_may() -> (
+    None
+):
+    section = MinersSection(
+        ranges=("10.0.0.0/24",), allowed=("10.0.0.0/16",), denied=("10.0.0.100-10.0.0.254",)
+    )
+    territory = Territory(section, rigs=["10.0.0.50"])
+    assert grounds(territory, "10.0.0.12") == [["10.0.0.1-10.0.0.49", "10.0.0.51-10.0.0.99"]]
+    assert grounds(territory, "10.0.0.12", most=60) == [
+        ["10.0.0.1-10.0.0.49", "10.0.0.51-10.0.0.61"]
+    ]
+    assert grounds(territory, "10.0.0.12", more=("10.1.0.0/16",)) == [
+        ["10.0.0.1-10.0.0.49", "10.0.0.51-10.0.0.99"]
+    ]

@@ -407,3 +407,24 @@ async def test_whom_an_earlier_process_met_is_asked_before_it_is_told_of(
         async with agent_on(farm, tmp_path) as agent:
             await agent.told_anew(miner.ip, lambda each: each.ok)
             assert {each.mac for each in agent.sink.readings} == {"02:AA:BB:CC:DD:EE"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "other_spec"),
+    [("antminer/s21", "whatsminer/m50s"), ("whatsminer/m50s", "antminer/s21")],
+)
+async def test_one_of_another_make_at_an_address_is_told_of_as_who_it_is(
+    tmp_path: Path, spec: str, other_spec: str
+) -> None:
+    async with farm_of(spec, other_spec) as farm, agent_on(farm, tmp_path) as agent:
+        miner, other = farm.miners
+        place = miner.ip
+        await agent.site.fleet.look_at(place)
+        await agent.told_anew(place, lambda each: each.ok)
+        miner.lease(place.rpartition(".")[0] + ".9")
+        other.lease(place)
+        await agent.told_anew(place, lambda each: each.ok and each.mac == other.mac)
+        assert {each.mac for each in agent.told_of(place) if each.ok} == {miner.mac, other.mac}
+        assert agent.site.fleet.missing.addresses == {place}
+        await agent.site.fleet.look_at(miner.ip)
+        assert not agent.site.fleet.missing.addresses

@@ -390,6 +390,42 @@ async def test_an_address_that_a_miner_left_is_asked_now_and_then_and_never_told
         assert "10.0.0.1" not in {each.ip for each in sink.readings[told:]}
 
 
+async def test_a_look_that_ends_after_its_miner_was_met_elsewhere_says_nothing_of_it() -> None:
+    old = Seen("10.0.0.1")
+    fleet = World(old)
+    async with polling(fleet, section=FAST) as (_, sink):
+        await until(lambda: sink.readings)
+        old.dead_s, old.is_away = 3.0, True
+        looks = len(old.depths)
+        await until(lambda: len(old.depths) > looks)  # which takes a while
+        moved = fleet.miners["10.0.0.2"] = Seen("10.0.0.2")
+        moved.is_now = old.identity
+        await fleet.look_at("10.0.0.2")
+        told = len(sink.readings)
+        await asyncio.sleep(2 * old.dead_s)
+        assert {each.ip for each in sink.readings[told:]} == {"10.0.0.2"}
+
+
+async def test_a_miner_that_was_just_found_is_looked_at_now() -> None:
+    fleet = World(Seen("10.0.0.1"))
+    section = SECTION.model_copy(update={"interval_s": 3600.0})
+    async with polling(fleet, section=section) as (telemetry, sink):
+        telemetry.hurry("10.0.0.1")
+        await until(lambda: sink.readings, within_s=1.0)
+        telemetry.hurry("10.0.0.99")  # who is not known is not looked at
+        assert sink.readings[0].static is not None
+
+
+async def test_who_does_not_answer_is_missing_until_it_does() -> None:
+    silent, shy = Seen("10.0.0.1"), Seen("10.0.0.2")
+    fleet = World(silent, shy)
+    async with polling(fleet, section=FAST):
+        silent.dead_s, shy.shy, silent.is_away = 0.0, True, True
+        await until(lambda: fleet.missing.addresses == {"10.0.0.1"})
+        silent.dead_s, silent.is_away = None, False
+        await until(lambda: not fleet.missing.addresses)
+
+
 async def test_a_simulated_farm_is_read_by_real_drivers() -> None:
     async with simulated("antminer:6,foreign/braiins:1") as (farm, site, _):
         for each in farm.miners:
