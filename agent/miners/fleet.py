@@ -31,8 +31,8 @@ from contract.link import MinerKey, MinerRef
 from contract.miner import Endpoint, Identity, Make, PowerMode, awake_mode_of, normalize_mac
 from drivers.base import Credentials, Driver, Timing
 from drivers.doors import Doors
+from drivers.link import HungError
 from drivers.stranger import Stranger
-from drivers.wire import HungError
 
 log = structlog.get_logger(__name__)
 NEVER: Final = float("-inf")
