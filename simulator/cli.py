@@ -45,6 +45,7 @@ def _run(args: argparse.Namespace, faults: dict[str, Any]) -> None:
 
 
 async def _serve(args: argparse.Namespace, faults: dict[str, Any]) -> None:
+    from simulator.changes import Changes
     from simulator.farm import HIGH_PORTS, Farm, default_ports
 
     # Ports that are named need no defaults, and no word about them.
@@ -69,7 +70,8 @@ async def _serve(args: argparse.Namespace, faults: dict[str, Any]) -> None:
         faults=faults,
     )
     try:
-        loop.add_signal_handler(signal.SIGHUP, _reload, farm, args.faults)
+        changes = Changes(args.changes) if args.changes else None
+        loop.add_signal_handler(signal.SIGHUP, _reload, farm, args.faults, changes)
         ready = {
             "ready": True,
             "http_port": farm.ports["http"],
@@ -89,13 +91,17 @@ async def _serve(args: argparse.Namespace, faults: dict[str, Any]) -> None:
         await farm.stop()
 
 
-def _reload(farm: Any, path: Path | None) -> None:
-    if path is None:
-        return
+def _reload(farm: Any, path: Path | None, changes: Any) -> None:
     try:
-        farm.apply_faults(load_faults(path))
+        if path is not None:
+            farm.apply_faults(load_faults(path))
     except (FaultError, OSError) as error:  # the faults in force stay
         print(f"faults not reloaded: {error}", file=sys.stderr, flush=True)  # noqa: T201
+    try:
+        if changes is not None:
+            changes.carry_out(farm)
+    except (SpecError, OSError) as error:
+        print(f"farm not changed: {error}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _write_images(farm: Any, folder: Path) -> None:
@@ -137,7 +143,7 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="miner-simulator",
         description="A farm of simulated miners on loopback addresses.",
-        epilog="SIGHUP reads the faults file again; SIGTERM ends.",
+        epilog="SIGHUP reads the faults file again, and does what was added to the changes file; SIGTERM ends.",
     )
     parser.add_argument("--version", action="version", version=f"miner-simulator {_version()}")
     parser.add_argument(
@@ -149,6 +155,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--v3-port", type=int, help="default 4433, or 14433 beside 18080")
     parser.add_argument("--daemon-port", type=int, help="default 4111, or 14111 beside 18080")
     parser.add_argument("--faults", type=Path, help="JSON: address or * to list of faults")
+    parser.add_argument(
+        "--changes", type=Path, help="JSON lines: what is done to the farm while it runs"
+    )
     parser.add_argument("--ledger", type=Path, help="append every effect here, JSON lines")
     parser.add_argument("--time-scale", type=float, default=1.0, help="device seconds per second")
     parser.add_argument("--seed", type=int, default=0)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import ipaddress
+import random
 import resource
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
@@ -16,6 +18,7 @@ from simulator.device import Device, DevicePlace
 from simulator.faults import FaultError, parse_fault
 from simulator.ledger import Ledger
 from simulator.makes import MAKES, SpecError, parse_specs
+from simulator.miner import Miner
 from simulator.net import bind_problem, free_port
 
 VENDOR_PORTS: Final = {"http": 80, "rpc": 4028, "v3": 4433, "daemon": 4111}
@@ -29,12 +32,18 @@ class Farm:
     """Running miners. Make one with `Farm.start`, end it with `stop` (or use it in `async with`)."""
 
     def __init__(
-        self, devices: list[Device], ports: dict[str, int], clock: DeviceClock, ledger: Ledger
+        self,
+        devices: list[Device],
+        ports: dict[str, int],
+        clock: DeviceClock,
+        ledger: Ledger,
+        seed: int = 0,
     ) -> None:
         self.miners = devices
         self.ports = ports
         self.clock = clock
         self.ledger = ledger
+        self._random = random.Random(f"{seed}/leases")
 
     @classmethod
     async def start(
@@ -77,7 +86,7 @@ class Farm:
                 MAKES[make].build(key, DevicePlace(ip, index, seed, numbers, clock, ledger))
                 for index, ((make, key), ip) in enumerate(zip(wanted, addresses, strict=True))
             ]
-            farm = cls(devices, numbers, clock, ledger)
+            farm = cls(devices, numbers, clock, ledger, seed)
             farm.apply_faults(faults or {})
             try:
                 await asyncio.gather(*(device.start() for device in devices))
@@ -134,6 +143,43 @@ class Farm:
             parse_fault(spec)
         for device in self.miners:
             device.faults.replace([*everywhere, *faults.get(device.ip, [])])
+
+    def renumber(self, count: int, *, first: str | None = None) -> dict[str, str]:
+        """Give so many miners new addresses, as a DHCP server does that forgot its leases: MAC to new address.
+
+        Which ones follows from the farm's seed and what was renumbered before. New addresses count up from `first`
+        (default: after the highest of the farm), those in use left out. Raises SpecError where there are too few.
+        """
+        able = [each for each in self.miners if isinstance(each, Miner) and each.make != "rig"]
+        if count > len(able):
+            raise SpecError(f"{count} of {len(able)} miners cannot be renumbered")
+        chosen = self._random.sample(able, count)
+        used = {each.ip for each in self.miners}
+        if first is None:
+            first = max(used, key=ipaddress.IPv4Address)
+        free = [ip for ip in count_up(first, count + len(used)) if ip not in used]
+        return self.lease(dict(zip(chosen, free, strict=False)))
+
+    def swap(self, one: Miner, other: Miner) -> dict[str, str]:
+        """Let two miners change addresses; gives MAC to new address."""
+        return self.lease({one: other.ip, other: one.ip})
+
+    def lease(self, places: Mapping[Miner, str]) -> dict[str, str]:
+        """Let miners answer at other addresses from now on, all at once; gives MAC to new address. Raises SpecError
+        where two devices would have one address; then nothing has changed.
+        """
+        moving = {miner.ip: ip for miner, ip in places.items()}
+        after = Counter(moving.get(each.ip, each.ip) for each in self.miners)
+        if twice := [ip for ip, number in after.items() if number > 1]:
+            raise SpecError(f"two devices at one address: {', '.join(twice)}")
+        before = {miner: miner.ip for miner in places}
+        for miner in places:
+            for listener in miner.listeners.values():
+                listener.close()
+        for miner, ip in places.items():
+            miner.lease(ip)
+            miner.record("lease", "applied", before={"ip": before[miner]}, after={"ip": ip})
+        return {miner.mac: ip for miner, ip in places.items()}
 
     def describe(self) -> list[dict[str, Any]]:
         """The listing: one entry per miner, in the order of the addresses."""

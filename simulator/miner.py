@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from simulator.device import Device, DevicePlace
 from simulator.faults import Fault
@@ -32,6 +32,9 @@ class Miner(Device, ABC):
 
     def __init__(self, place: DevicePlace, *, board_slots: int) -> None:
         super().__init__(place)
+        self.board_serials: list[str] = []
+        """Of the hash boards, by slot; empty where they are nowhere to be read."""
+        self.psu_serial: str | None = None
         self._board_slots = board_slots
         self._pools_since = -math.inf
         self._era = 0  # counts power cycles: late timers of an earlier one are void
@@ -188,6 +191,61 @@ class Miner(Device, ABC):
             listener.close()
         other.lease(here)
         self.lease(there)
+
+    def clone_mac(self, other: Miner) -> None:
+        """Tell the MAC of another miner from now on, as a copied image of a whole flash does."""
+        before = {"mac": self.shown_mac()}
+        self.faults.remove("changes_mac")
+        self.faults.add("changes_mac", mac=other.mac)
+        self.record("clone_mac", "applied", before=before, after={"mac": other.mac})
+
+    def exchange_control_boards(self, other: Miner) -> None:
+        """Put the control board of each into the case of the other; both boot.
+
+        A `Miner` is its control board: MAC, serial, settings and the address that its MAC is given stay with it. Hash
+        boards and the power supply stay in the case, so it is those that it finds changed. ValueError for two models.
+        """
+        self._fits(other)
+        ours, theirs = self._case(), other._case()
+        self._stand_in(theirs, "exchange_control_boards")
+        other._stand_in(ours, "exchange_control_boards")
+
+    def move_control_board(self, into: Miner) -> None:
+        """Put this control board into the case of another miner, whose own is taken out and answers no more.
+
+        The case that this one leaves stands without a control board. ValueError for two models.
+        """
+        self._fits(into)
+        into.faults.add("dead")
+        into.record("control_board_out", "applied")
+        self._stand_in(into._case(), "move_control_board")
+
+    def replace_control_board(self, *, mac: str, serial: str, ip: str | None = None) -> None:
+        """Put a new control board into this case: another MAC, another serial, factory settings. It boots, and is at
+        `ip`, where one is given: a new MAC is given another address.
+        """
+        before = {"mac": self.mac, "serial": self.serial, "ip": self.ip}
+        self.mac, self.serial = mac, serial
+        self.faults.remove("changes_mac")
+        if ip is not None:
+            self.lease(ip)
+        after = {"mac": mac, "serial": serial, "ip": self.ip}
+        self.record("replace_control_board", "applied", before=before, after=after)
+        self.power_cycle(factory_reset=True)
+
+    def _fits(self, other: Miner) -> None:
+        if self is other or (self.make, self.key) != (other.make, other.key):
+            raise ValueError(f"the control board of {self.ip} does not fit into {other.ip}")
+
+    def _case(self) -> dict[str, Any]:
+        """What stays in the case when the control board is taken out."""
+        return {"boards": list(self.board_serials), "psu": self.psu_serial}
+
+    def _stand_in(self, case: dict[str, Any], action: str) -> None:
+        before = self._case()
+        self.board_serials, self.psu_serial = case["boards"], case["psu"]
+        self.record(action, "applied", before=before, after=case)
+        self.power_cycle()
 
     @abstractmethod
     def _go_dark(self) -> None:
