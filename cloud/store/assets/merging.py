@@ -65,6 +65,8 @@ async def join(
     await _set(connection, asset.id, now, of_found)
     await _set(connection, found.id, now, left)
     await boards.give_back(connection, asset.id, found.id, known)
+    if swap:
+        await boards.give_back(connection, found.id, asset.id, known)
     if is_passing:
         await boards.hand_over(connection, found.id, asset.id)
         await connection.execute(

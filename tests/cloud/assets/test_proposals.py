@@ -107,8 +107,9 @@ async def test_two_swapped_control_boards_are_proposals_that_fit_together(yard: 
     ids = await yard.push(yard.look(1, 2), yard.look(2, 1), after_s=30)
     assert ids == {"02:00:00:00:00:01": two, "02:00:00:00:00:02": one}
     assert await yard.proposals() == []
-    (board,) = await yard.ask("GET", "/boards/HB0001-2")
-    assert [(each["miner_id"], each["is_there"]) for each in board["places"]] == [(one, True)]
+    for serial, asset in (("HB0001-2", one), ("HB0002-2", two), ("PSU0002", two)):
+        (board,) = await yard.ask("GET", f"/boards/{serial}")
+        assert [(each["miner_id"], each["is_there"]) for each in board["places"]] == [(asset, True)]
     (board,) = await yard.ask("GET", "/boards/CTRL0001")
     assert [(each["miner_id"], each["is_there"]) for each in board["places"]] == [
         (two, True),
