@@ -40,11 +40,14 @@ class MinerPart(NamedTuple):
 
 
 class Moved(msgspec.Struct):
-    """A miner that shows other parts than before: by its row, since when, and when the others were seen last."""
+    """A miner that shows other parts than before: by its row, since when, and when the others were seen last. `is_new`:
+    nothing was ever written down of it.
+    """
 
     row: MinerRow
     at: datetime
     seen_before_at: datetime | None
+    is_new: bool = False
 
 
 class Stay(BoardStayRow, frozen=True, kw_only=True):
@@ -79,10 +82,10 @@ class Moves:
         text = _text(_shown(row))
         if text == (row.parts or ""):
             return
-        row.parts = text
+        is_new, row.parts = row.parts is None, text
         if row.id not in self.by_id:
             at = row.last_read_at or row.updated_at
-            self.by_id[row.id] = Moved(row, at, seen_before_at)
+            self.by_id[row.id] = Moved(row, at, seen_before_at, is_new)
 
 
 def parts_of(text: str | None) -> list[MinerPart]:
@@ -98,11 +101,8 @@ async def follow(connection: AsyncConnection, farm_id: str, moved: Collection[Mo
     """Write down what came into these miners, and what left them, within the caller's transaction."""
     if not moved:
         return
-    known = await stays_in(connection, farm_id, [each.row.id for each in moved])
-    shown = {each.row.id: parts_of(each.row.parts) for each in moved}
-    latest = _latest(
-        await stays_of(connection, farm_id, {p.serial for some in shown.values() for p in some})
-    )
+    known = await stays_in(connection, farm_id, [each.row.id for each in moved if not each.is_new])
+    latest = await _latest(connection, farm_id, moved, known)
     new: list[dict[str, Any]] = []
     ended: list[dict[str, Any]] = []
     going_on: list[dict[str, Any]] = []
@@ -110,7 +110,7 @@ async def follow(connection: AsyncConnection, farm_id: str, moved: Collection[Mo
     for each in moved:
         mine = known.get(each.row.id, [])
         there = {(stay.kind, stay.serial): stay for stay in mine if stay.last_seen_at is None}
-        wanted = {(part.kind, part.serial): part for part in shown[each.row.id]}
+        wanted = {(part.kind, part.serial): part for part in parts_of(each.row.parts)}
         seen_at = each.seen_before_at or each.at
         ended += [
             {"b_id": stay.id, "b_seen": max(seen_at, stay.first_seen_at)}
@@ -166,6 +166,23 @@ async def stays_of(
         )
         for stay in await _stays(connection, farm_id, boards.c.serial.in_(few)):
             found.setdefault((stay.kind, stay.serial), []).append(stay)
+    return found
+
+
+async def shared(connection: AsyncConnection, farm_id: str, miner_ids: Collection[str]) -> set[str]:
+    """The serial numbers of parts of these miners, now or before, that were in other places, too, but not in so many
+    that they are none.
+    """
+    found: set[str] = set()
+    for some in chunks(sorted(miner_ids)):
+        mine = sa.select(boards.c.serial).where(boards.c.miner_id.in_(some))
+        query = (
+            sa.select(boards.c.serial)
+            .where(boards.c.farm_id == farm_id, boards.c.serial.in_(mine))
+            .group_by(boards.c.serial)
+            .having(sa.func.count().between(2, PLACES_MOST))
+        )
+        found |= set(await connection.scalars(query))
     return found
 
 
@@ -245,8 +262,18 @@ async def _stays(
     return read_rows(Stay, await connection.execute(query))
 
 
-def _latest(stays: Mapping[tuple[str, str], Sequence[Stay]]) -> dict[tuple[str, str], Stay]:
-    return {key: some[-1] for key, some in stays.items()}
+async def _latest(
+    connection: AsyncConnection,
+    farm_id: str,
+    moved: Iterable[Moved],
+    known: Mapping[str, Sequence[Stay]],
+) -> dict[tuple[str, str], Stay]:
+    """Of the parts that are back in a miner that had them: their last stays, wherever."""
+    back: set[str] = set()
+    for each in moved:
+        over = {s.serial for s in known.get(each.row.id, ()) if s.last_seen_at is not None}
+        back |= {part.serial for part in parts_of(each.row.parts) if part.serial in over}
+    return {key: some[-1] for key, some in (await stays_of(connection, farm_id, back)).items()}
 
 
 def _row(farm_id: str, moved: Moved, part: MinerPart) -> dict[str, Any]:

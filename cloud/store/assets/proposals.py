@@ -11,7 +11,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.store.assets.boards import Moved, stays_in, stays_of
+from cloud.store.assets.boards import Moved, shared, stays_of
 from cloud.store.assets.likeness import Likeness
 from cloud.store.assets.pairs import Judged, Pair, PairedFarm, PairedMiner, judge, load
 from cloud.store.engine import chunks
@@ -52,8 +52,7 @@ async def suggest(
     if not moved:
         return
     ids = {each.row.id for each in moved}
-    mine = await stays_in(connection, farm_id, ids)
-    serials = {stay.serial for stays in mine.values() for stay in stays}
+    serials = await shared(connection, farm_id, ids)
     places = await stays_of(connection, farm_id, serials)
     partners: dict[str, dict[str, int]] = {}
     for stays in places.values():
@@ -66,7 +65,7 @@ async def suggest(
     for one, counted in partners.items():
         for other in sorted(counted, key=lambda each: (-counted[each], each))[:_PAIRS_MOST]:
             pairs |= {Pair(one, other), Pair(other, one)}
-    known = await load(connection, farm_id, {each for pair in pairs for each in pair} | ids)
+    known = await load(connection, farm_id, {each for pair in pairs for each in pair})
     judged = {pair: told for pair in sorted(pairs) if (told := judge(known, pair, now)) is not None}
     likely = {pair: told.likeness for pair, told in judged.items() if told.likeness.is_likely}
     await _write(connection, farm_id, ids, likely, known, now)
@@ -146,7 +145,7 @@ async def _write(
     over = [
         row.id
         for pair, row in there.items()
-        if _is_over(row, pair in likely, known.rows[row.found_id])
+        if _is_over(row, pair in likely, known.rows.get(row.found_id))
     ]
     for ids_ in chunks(over):
         await connection.execute(proposals.delete().where(proposals.c.id.in_(ids_)))
@@ -177,11 +176,13 @@ async def _write(
         await _prune(connection, farm_id)
 
 
-def _is_over(row: ProposalRow, follows: bool, found: PairedMiner) -> bool:
+def _is_over(row: ProposalRow, follows: bool, found: PairedMiner | None) -> bool:
     """Of what is stored: whether an open one does not follow any more, or a decided one is to be asked anew."""
     if row.status == OPEN:
         return not follows
-    return follows and (row.status == CONFIRMED or row.found_parts != found.parts)
+    if found is None or not follows:
+        return False
+    return row.status == CONFIRMED or row.found_parts != found.parts
 
 
 async def _prune(connection: AsyncConnection, farm_id: str) -> None:

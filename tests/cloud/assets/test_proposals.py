@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from cloud.store.assets import proposals as stored
+from cloud.store.schema.tables import boards, miners
 from contract.miner import Make, Static
 from contract.task import TaskName
 from tests.cloud.assets.farm import Chassis, ControlBoard, Yard
@@ -282,3 +284,34 @@ async def test_a_proposal_that_is_none_is_404(yard: Yard, number: str) -> None:
 async def test_a_status_that_is_none_is_refused(yard: Yard) -> None:
     message = await yard.ask("GET", "/miner-proposals?status=opne", status=400)
     assert message == "status: unknown word; did you mean open?"
+
+
+async def test_a_farm_has_only_so_many_proposals(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored, "PROPOSALS_MOST", 3)
+    await yard.push(*(yard.look(number, number) for number in range(1, 7)))
+    await yard.push(*(yard.look(20 + number, number) for number in range(1, 7)), after_s=SILENT_S)
+    assert len(await yard.proposals()) == 3
+
+
+async def test_a_device_that_shows_the_mac_of_another_is_joined_with_nobody(yard: Yard) -> None:
+    """A cloned MAC: nobody can say which of the two the record is."""
+    await yard.push(yard.look(1, 1))
+    twin = yard.look(9, 1, twin_ips=("10.0.0.66",))
+    await yard.push(twin, after_s=SILENT_S)
+    (proposal,) = await yard.proposals()
+    assert proposal["doubts"] == ["several devices show the MAC of 10.0.0.9 02:00:00:00:00:09"]
+    await yard.confirm(proposal, status=409)
+
+
+async def test_records_from_before_parts_were_followed_are_followed_from_their_next_look(
+    yard: Yard,
+) -> None:
+    (one,) = (await yard.push(yard.look(1, 1))).values()
+    async with yard.cloud.store.write() as connection:
+        await connection.execute(boards.delete())
+        await connection.execute(miners.update().values(parts=None))
+    await yard.push(yard.look(1, 1, static=None), after_s=30)
+    mine = await yard.ask("GET", f"/miners/{one}/boards?pageSize=100")
+    assert len(mine) == 5
