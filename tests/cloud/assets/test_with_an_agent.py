@@ -53,9 +53,12 @@ class Repair:
             assert answer.status == 200, body
             return body["data"]
 
+    async def listed(self) -> list[Any]:
+        found: list[Any] = await self.ask("GET", "/miner/latest?pageSize=100")
+        return found
+
     async def by_mac(self) -> dict[str, Any]:
-        found = await self.ask("GET", "/miner/latest?pageSize=100")
-        return {each["mac"]: each for each in found}
+        return {each["mac"]: each for each in await self.listed()}
 
     async def show(self, *miners: Miner) -> dict[str, str]:
         """Ids by MAC, once these are shown with the hashboards that they have."""
@@ -173,3 +176,30 @@ async def test_what_is_repaired_keeps_its_record(tmp_path: Path) -> None:
         for device, case in ((one, two), (two, one)):
             (board,) = await repair.ask("GET", f"/boards/{device.board_serials[0]}")
             assert [each["miner_id"] for each in board["places"]] == [before[case.mac]]
+
+
+async def test_a_copied_mac_and_a_control_board_in_another_case(tmp_path: Path) -> None:
+    """The copy is shown at both addresses and joins nothing; a board that was moved takes the record of its new case."""
+    async with repaired("antminer/s21:4", tmp_path) as repair:
+        mover, into, original, copy = miners_of(repair.farm)
+        before = await repair.show(mover, into, original, copy)
+        copy.clone_mac(original)
+
+        async def is_told() -> bool:
+            shown = await repair.listed()
+            twins = [each for each in shown if each["unstable_reason"] == "duplicate_mac"]
+            return {each["ip"] for each in twins} == {original.ip, copy.ip}
+
+        await until(is_told, within_s=60, every_s=0.1)
+        at = {each["ip"]: each["id"] for each in await repair.listed()}
+        assert at[original.ip] == before[original.mac]
+        mover.move_control_board(into)
+        await repair.show(mover)
+        repair.clock.ahead_s = 120.0
+        (proposal,) = await repair.open_proposals(1)
+        assert proposal["asset"]["id"] == before[into.mac]
+        assert proposal["found"]["id"] == before[mover.mac]
+        await repair.ask("POST", f"/miner-proposals/{proposal['id']}/confirm")
+        assert (await repair.show(mover))[mover.mac] == before[into.mac]
+        (board,) = await repair.ask("GET", f"/boards/{original.board_serials[0]}")
+        assert [each["miner_id"] for each in board["places"]] == [before[original.mac]]
