@@ -70,10 +70,9 @@ async def confirm_proposal(request: web.Request) -> web.Response:
             await join(connection, farm.id, proposal.pair, now, swap=swap)
         except OpenTasksError as error:
             raise ApiError(409, str(error)) from None
-        await _tell(
-            connection, request, farm, "miner_proposal.confirm", proposal, now,
-            after={"mac": proposal.found.mac, "swapped_with_id": proposal.found.id if swap else None},
-        )  # fmt: skip
+        for each in decided:
+            after = {"mac": each.found.mac, "swapped_with_id": each.found.id if swap else None}
+            await _tell(connection, request, farm, "miner_proposal.confirm", each, now, after=after)
     request.app[WAKE_UPS].wake_farm(farm.id)
     return one(
         MergedItem(

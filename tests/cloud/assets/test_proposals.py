@@ -106,6 +106,12 @@ async def test_two_swapped_control_boards_are_proposals_that_fit_together(yard: 
     }
     assert await yard.proposals() == []
     assert len(await yard.proposals("confirmed")) == 2
+    told_of = {
+        each["target_id"]: each["after"]["mac"]
+        for each in await yard.ask("GET", "/audit?pageSize=100")
+        if each["action"] == "miner_proposal.confirm"
+    }
+    assert told_of == {one: "02:00:00:00:00:02", two: "02:00:00:00:00:01"}
     ids = await yard.push(yard.look(1, 2), yard.look(2, 1), after_s=30)
     assert ids == {"02:00:00:00:00:01": two, "02:00:00:00:00:02": one}
     assert await yard.proposals() == []

@@ -180,7 +180,7 @@ async def test_what_is_repaired_keeps_its_record(tmp_path: Path) -> None:
 
 async def test_a_copied_mac_and_a_control_board_in_another_case(tmp_path: Path) -> None:
     """The copy is shown at both addresses and joins nothing; a board that was moved takes the record of its new case."""
-    async with repaired("antminer/s21:4", tmp_path) as repair:
+    async with repaired("antminer/s21:2,whatsminer/m60s:2", tmp_path) as repair:
         mover, into, original, copy = miners_of(repair.farm)
         before = await repair.show(mover, into, original, copy)
         copy.clone_mac(original)
