@@ -86,6 +86,14 @@ async def page_of(
     return await _standing(connection, farm_id, rows, now), await connection.scalar(count) or 0
 
 
+async def number_of(connection: AsyncConnection, farm_id: str) -> int:
+    """How many wait for a decision."""
+    query = sa.select(sa.func.count()).where(
+        proposals.c.farm_id == farm_id, proposals.c.status == OPEN
+    )
+    return await connection.scalar(query) or 0
+
+
 async def find(
     connection: AsyncConnection, farm_id: str, proposal_id: int, now: datetime
 ) -> Proposal | None:
@@ -152,10 +160,7 @@ async def _write(
     wanted = [pair for pair in likely if pair not in there or there[pair].id in over]
     if not wanted:
         return
-    of_farm = sa.select(sa.func.count()).where(
-        proposals.c.farm_id == farm_id, proposals.c.status == OPEN
-    )
-    room = max(0, PROPOSALS_MOST - (await connection.scalar(of_farm) or 0))
+    room = max(0, PROPOSALS_MOST - await number_of(connection, farm_id))
     if len(wanted) > room:
         log.warning("proposals.left_out", farm=farm_id, number=len(wanted) - room)
     new = [

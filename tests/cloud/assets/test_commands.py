@@ -57,6 +57,9 @@ async def test_proposals_are_shown_with_what_speaks_for_them_and_decided(cloud: 
         "    +2  the same psu: PSU0001\n"
         f"    together with proposal {two}: the two were swapped\n"
     ) in out
+    page, _ = await run(yard, "status")
+    words = "records  2 proposals wait of swapped control boards: miner-cloud miner proposals"
+    assert words in page.splitlines()
     out, _ = await run(yard, "miner", "confirm", str(one))
     ids = {each["mac"]: id_ for id_, each in (await yard.miners()).items()}
     assert out == (
