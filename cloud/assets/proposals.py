@@ -65,9 +65,8 @@ async def confirm_proposal(request: web.Request) -> web.Response:
             decided += [] if other is None else [other]
         for each in decided:
             await proposals.decide(connection, each, CONFIRMED, request[ACTOR].id, now)
-        swap = len(decided) > 1
         try:
-            await join(connection, farm.id, proposal.pair, now, swap=swap)
+            swap = await join(connection, farm.id, proposal.pair, now, swap=len(decided) > 1)
         except OpenTasksError as error:
             raise ApiError(409, str(error)) from None
         for each in decided:

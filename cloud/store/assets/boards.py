@@ -7,7 +7,7 @@ does not tell says nothing: a stay ends when another part stands in its place, o
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
@@ -23,6 +23,7 @@ from cloud.store.schema.tables import boards, miners
 HASHBOARDS_MOST: Final = 16  # of one look
 STAYS_MOST: Final = 64  # kept of one miner; of those that ended the oldest go
 PLACES_MOST: Final = 200  # of one serial number, that are looked at
+_APART: Final = timedelta(minutes=5)  # two looks that are no turns of one round
 
 
 class PartKind(StrEnum):
@@ -206,7 +207,11 @@ def is_there(stay: Stay, others: Iterable[Stay]) -> bool:
         stay.last_seen_at is None
         and stay.deleted_at is None
         and not any(
-            other.miner_id != stay.miner_id and other.first_seen_at > stay.seen_at
+            other.miner_id != stay.miner_id
+            and (
+                other.first_seen_at > stay.seen_at
+                or (other.last_seen_at is None and other.seen_at - stay.seen_at > _APART)
+            )
             for other in others
         )
     )
@@ -268,12 +273,17 @@ async def _latest(
     moved: Iterable[Moved],
     known: Mapping[str, Sequence[Stay]],
 ) -> dict[tuple[str, str], Stay]:
-    """Of the parts that are back in a miner that had them: their last stays, wherever."""
+    """Of the parts that are back in a miner that had them: the stays in which they were seen last, wherever."""
     back: set[str] = set()
     for each in moved:
         over = {s.serial for s in known.get(each.row.id, ()) if s.last_seen_at is not None}
         back |= {part.serial for part in parts_of(each.row.parts) if part.serial in over}
-    return {key: some[-1] for key, some in (await stays_of(connection, farm_id, back)).items()}
+    found = await stays_of(connection, farm_id, back)
+    return {key: max(some, key=_seen_at) for key, some in found.items()}
+
+
+def _seen_at(stay: Stay) -> datetime:
+    return stay.seen_at
 
 
 def _row(farm_id: str, moved: Moved, part: MinerPart) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.store.assets.boards import PartKind, Stay, parts_of, stays_in, stays_of
+from cloud.store.assets.boards import PartKind, Stay, is_there, parts_of, stays_in, stays_of
 from cloud.store.assets.likeness import Likened, Likeness, compare
 from cloud.store.engine import chunks
 from cloud.store.schema.rows import read_rows
@@ -18,7 +18,7 @@ from cloud.store.schema.tables import miners
 from contract.nonce.times import nonce_time
 
 GONE: Final = "gone:"  # begins the identity of a record whose control board is in another miner now
-_MANY: Final = 4  # miners that show one serial number: it tells nothing
+_MANY: Final = 4  # miners that show one serial number at one time: it tells nothing
 _DUPLICATE_MAC: Final = "duplicate_mac"
 
 
@@ -111,18 +111,23 @@ def judge(known: PairedFarm, pair: Pair, now: datetime) -> Judged | None:
     if asset is None or found is None or not asset.may_be_asset or not found.may_be_found:
         return None
     was = {(stay.kind, stay.serial): stay for stay in known.stays.get(asset.id, ())}
-    came = {(stay.kind, stay.serial): stay.first_seen_at for stay in known.stays.get(found.id, ())}
-    # Without what the found one had first: of that it would be the asset.
+    came = {
+        key: stay.first_seen_at
+        for stay in known.stays.get(found.id, ())
+        # what was seen elsewhere since is there, and not here
+        if is_there(stay, known.places.get(key := (stay.kind, stay.serial), ()))
+    }
     shown = [
         key
         for part in parts_of(found.parts)
         if (key := (part.kind, part.serial)) in came
-        and (key not in was or was[key].first_seen_at < came[key])
+        and (part.kind is PartKind.CONTROL_BOARD or _home(known, key) != found.id)
     ]
-    shared = [was[key] for key in shown if key in was]
+    of_asset = {key: stay for key, stay in was.items() if _home(known, key) == asset.id}
+    shared = [of_asset[key] for key in shown if key in of_asset]
     common = {key[1] for key in shown if _is_common(known.places.get(key))}
     likeness = compare(
-        _likened(asset, _had(was.values(), shared)), _likened(found, shown), common=common
+        _likened(asset, _had(of_asset.values(), shared)), _likened(found, shown), common=common
     )
     telling = [stay for stay in shared if stay.serial not in common]
     still = {
@@ -130,6 +135,22 @@ def judge(known: PairedFarm, pair: Pair, now: datetime) -> Judged | None:
     }
     doubts = tuple(_doubts(asset, found, still, likeness, now))
     return Judged(likeness=likeness, doubts=doubts)
+
+
+def home_of(kind: str, stays: Iterable[Stay]) -> str | None:
+    """Whose part it is, by all its stays, the oldest first: of the records on the lists that of the one which showed it
+    first. A control board is at home where it is: in the first of those that show it.
+    """
+    for stay in stays:
+        if stay.deleted_at is None and (
+            kind != PartKind.CONTROL_BOARD or stay.last_seen_at is None
+        ):
+            return stay.miner_id
+    return None
+
+
+def _home(known: PairedFarm, key: tuple[str, str]) -> str | None:
+    return home_of(key[0], known.places.get(key, ()))
 
 
 def _had(stays: Iterable[Stay], shared: Sequence[Stay]) -> list[tuple[str, str]]:
@@ -165,15 +186,17 @@ def _likened(row: PairedMiner, parts: Iterable[tuple[str, str]]) -> Likened:
 
 
 def _is_common(places: Sequence[Stay] | None) -> bool:
-    """Whether so many miners show it, or would if they answered, that it tells none from another. `None`: so many that
-    they were not read.
+    """Whether so many miners showed it at one time that it tells none from another; a stay of one look is a passing
+    one. `None`: so many that they were not read.
     """
-    there = {
-        stay.miner_id
-        for stay in places or ()
-        if stay.last_seen_at is None and stay.deleted_at is None
-    }
-    return places is None or len(there) >= _MANY
+    if places is None:
+        return True
+    longer = [e for e in places if e.last_seen_at is None or e.seen_at > e.first_seen_at]
+    return any(
+        len({o.miner_id for o in longer if o.first_seen_at <= stay.first_seen_at <= o.seen_at})
+        >= _MANY
+        for stay in longer
+    )
 
 
 def _doubts(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -11,9 +12,9 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.store.assets.boards import Moved, shared, stays_of
+from cloud.store.assets.boards import is_there, shared, stays_of
 from cloud.store.assets.likeness import Likeness
-from cloud.store.assets.pairs import Judged, Pair, PairedFarm, PairedMiner, judge, load
+from cloud.store.assets.pairs import Judged, Pair, PairedFarm, PairedMiner, home_of, judge, load
 from cloud.store.engine import chunks
 from cloud.store.schema.rows import ProposalRow, read_row, read_rows
 from cloud.store.schema.tables import proposals
@@ -23,7 +24,7 @@ OPEN: Final = "open"
 CONFIRMED: Final = "confirmed"
 REJECTED: Final = "rejected"
 PROPOSALS_MOST: Final = 1000  # open ones of a farm; and of decided ones that are kept
-_PAIRS_MOST: Final = 8  # of one miner at a time
+_ASSETS_MOST: Final = 8  # that one miner may be, by the parts that it shows
 log = structlog.get_logger(__name__)
 
 
@@ -44,27 +45,29 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def suggest(
-    connection: AsyncConnection, farm_id: str, moved: Collection[Moved], now: datetime
+    connection: AsyncConnection, farm_id: str, ids: Collection[str], now: datetime
 ) -> None:
     """Propose what follows from parts that these miners show now, and take back what does not follow any more. Within
     the transaction that wrote them down.
     """
-    if not moved:
+    if not ids:
         return
-    ids = {each.row.id for each in moved}
+    ids = frozenset(ids)
     serials = await shared(connection, farm_id, ids)
     places = await stays_of(connection, farm_id, serials)
-    partners: dict[str, dict[str, int]] = {}
-    for stays in places.values():
-        here = {stay.miner_id for stay in stays}
-        for one in here & ids:
-            for other in here - {one}:
-                counted = partners.setdefault(one, {})
-                counted[other] = counted.get(other, 0) + 1
+    parts: Counter[Pair] = Counter()
+    for (kind, _), stays in places.items():
+        home = home_of(kind, stays)
+        for stay in stays:
+            pair = Pair(home or "", stay.miner_id)
+            if home not in (None, stay.miner_id) and ids.intersection(pair):
+                parts[pair] += is_there(stay, stays)
     pairs: set[Pair] = set()
-    for one, counted in partners.items():
-        for other in sorted(counted, key=lambda each: (-counted[each], each))[:_PAIRS_MOST]:
-            pairs |= {Pair(one, other), Pair(other, one)}
+    taken: Counter[str] = Counter()
+    for pair, number in sorted(parts.items(), key=lambda each: (-each[1], each[0])):
+        if number and taken[pair.found_id] < _ASSETS_MOST:
+            taken[pair.found_id] += 1
+            pairs.add(pair)
     known = await load(connection, farm_id, {each for pair in pairs for each in pair})
     judged = {pair: told for pair in sorted(pairs) if (told := judge(known, pair, now)) is not None}
     likely = {pair: told.likeness for pair, told in judged.items() if told.likeness.is_likely}

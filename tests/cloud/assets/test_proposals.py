@@ -137,6 +137,35 @@ async def test_boards_that_are_swapped_back_are_proposed_again(yard: Yard) -> No
     assert miners[two]["mac"] == "02:00:00:00:00:02"
 
 
+async def test_boards_that_go_back_where_they_were_propose_nothing(yard: Yard) -> None:
+    """Nobody decided meanwhile: each is in the case that it has always been in."""
+    await swapped(yard)
+    await yard.push(yard.look(1, 1), yard.look(2, 2), after_s=SILENT_S)
+    assert await yard.proposals() == []
+
+
+async def test_three_control_boards_that_went_round_find_their_cases(yard: Yard) -> None:
+    looks = [yard.look(number, number) for number in (1, 2, 3)]
+    ids = list((await yard.push(*looks)).values())
+    turned = [yard.look(1, 2), yard.look(2, 3), yard.look(3, 1)]
+    await yard.push(*turned, after_s=SILENT_S)
+    proposals = await yard.proposals()
+    assert len(proposals) == 3
+    assert all(each["swap_with_id"] is None for each in proposals)
+    # Each confirmation puts one right, and what is left is proposed of the records as they are then.
+    for _ in range(2):
+        told = await yard.confirm((await yard.proposals())[-1])
+        assert told["swapped_with_id"] is not None
+    assert await yard.proposals() == []
+    macs = {id_: each["mac"][-2:] for id_, each in (await yard.miners()).items()}
+    assert macs == dict(zip(ids, ("03", "01", "02"), strict=True))
+    assert len(await yard.proposals("confirmed")) <= 3
+    assert set((await yard.push(*turned, after_s=30)).values()) == set(ids)
+    for number, id_ in enumerate(ids, 1):
+        (board,) = await yard.ask("GET", f"/boards/HB000{number}-0")
+        assert [each["miner_id"] for each in board["places"] if each["is_there"]] == [id_]
+
+
 async def test_a_control_board_taken_from_another_miner_leaves_that_one_without(yard: Yard) -> None:
     """The chassis it was in keeps its record, which is found again by its hashboards."""
     one, two = (await yard.push(yard.look(1, 1), yard.look(2, 2))).values()
