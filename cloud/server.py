@@ -11,6 +11,7 @@ from typing import Any, Final
 import structlog
 from aiohttp import web
 
+from cloud.assets import boards, proposals, ranges
 from cloud.config import CloudSettings
 from cloud.context import (
     AUTHORITIES,
@@ -82,6 +83,9 @@ _ROUTES: Final = (
     *sites.ROUTES,
     *status.ROUTES,
     *places.ROUTES,
+    *boards.ROUTES,
+    *proposals.ROUTES,
+    *ranges.ROUTES,
     *tasks.ROUTES,
     *batches.ROUTES,
     *audit.ROUTES,

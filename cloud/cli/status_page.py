@@ -30,6 +30,7 @@ def farm_page(found: Mapping[str, Any]) -> str:
         ("power", _power(found)),
         ("causes", [each["words"] for each in found["causes"]]),
         ("worst", _worst(found["worst"])),
+        ("records", _records(found.get("proposals", 0))),
         ("tasks", _tasks(found["tasks"])),
         ("agents", _agents(found["agents"], found["total"])),
     )
@@ -113,6 +114,13 @@ def _worst(worst: Iterable[Mapping[str, Any]]) -> list[str]:
         more = f" +{len(others)}" if others else ""
         rows.append((f"{address}{more}", first["name"] or "", place, words))
     return list(_table(rows, WIDTH - _NAME))
+
+
+def _records(proposals: int) -> list[str]:
+    if not proposals:
+        return []
+    word = "proposal waits" if proposals == 1 else "proposals wait"
+    return [f"{proposals} {word} of swapped control boards: miner-cloud miner proposals"]
 
 
 def _words(miner: Mapping[str, Any]) -> str:

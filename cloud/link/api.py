@@ -15,6 +15,7 @@ from cloud.http.bodies import read_message
 from cloud.http.errors import ApiError, Handler, json_response
 from cloud.http.peers import peer_of
 from cloud.link.sessions import Session, Standing
+from cloud.store import ip_ranges
 from cloud.store.access.agents import (
     adopt_journal,
     enroll,
@@ -43,6 +44,7 @@ from contract.link import (
     Event,
     Heartbeat,
     HeartbeatReply,
+    NamedRange,
     ReadingsReply,
     ReadingsRequest,
     ReportReply,
@@ -251,10 +253,16 @@ async def get_authorities(request: web.Request) -> web.Response:
 
 
 async def get_settings(request: web.Request) -> web.Response:
-    """What the operator set for this agent, and which miners of its farm are in maintenance."""
-    agent = request[AGENT]
-    found = await maintained(request.app[STORE], agent.farm_id)
-    return json_response(settings_of(agent, found))
+    """What the operator set for this agent, which miners of its farm are in maintenance, which ranges have a name."""
+    agent, store = request[AGENT], request.app[STORE]
+    found = await maintained(store, agent.farm_id)
+    async with store.read() as connection:
+        ranges = await ip_ranges.of_farm(connection, agent.farm_id)
+    named = [
+        NamedRange(id=row.id, name=row.name, range=row.range, auto_scan=row.auto_scan)
+        for row in ranges
+    ]
+    return json_response(settings_of(agent, found, named))
 
 
 def _is_served(request: web.Request, claim: ClaimRequest, session: Session) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
+from cloud.assets.ranges import check_ranges
 from cloud.context import CLOCK, SESSIONS, STORE, WAKE_UPS
 from cloud.http.auth import ACTOR
 from cloud.http.errors import ApiError, json_response
@@ -74,6 +75,7 @@ async def create_batch(request: web.Request) -> web.Response:
     body = await _by_id(request, farm, await read_body(request, CreateBatch))
     order = _order_of(body)
     if not SPECS[order.request.name].wants_miner:
+        await check_ranges(request.app[STORE], farm, order.request.params)
         return json_response(await creation.create_for_agents(request, farm, order))
     wanted = _wanted(request, farm, body, order)
     if body.dry_run:

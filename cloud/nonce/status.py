@@ -19,6 +19,7 @@ from cloud.nonce.miners import run_status, saved_query_of
 from cloud.nonce.requests import farm_of, read_body, takes
 from cloud.store.access import listing
 from cloud.store.access.listing import ListedAgent
+from cloud.store.assets import proposals
 from cloud.store.engine import Connection, Store
 from cloud.store.miners import judged, search
 from cloud.store.miners.conditions import MinerQuery
@@ -118,6 +119,7 @@ async def _status(request: web.Request, wanted: MinerQuery) -> web.Response:
                 summary.add((row.ip_number or 0, row.id), condition, _place(row, names), kind)
             await asyncio.sleep(0)  # agents are waiting
         tasks = await _tasks(connection, farm, now)
+        proposed = await proposals.number_of(connection, farm.id)
     problems = [*_problems(summary), *_problems_of_agents(agents)]
     return one(
         StatusItem(
@@ -140,6 +142,7 @@ async def _status(request: web.Request, wanted: MinerQuery) -> web.Response:
             worst=await _worst(store, farm, [id_ for _, id_ in summary.worst], usual, now),
             agents=agents,
             tasks=tasks,
+            proposals=proposed,
         )
     )
 

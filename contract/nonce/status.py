@@ -176,7 +176,9 @@ class TasksStatusItem(NonceItem, frozen=True, kw_only=True):
 
 
 class StatusItem(NonceItem, frozen=True, kw_only=True):
-    """`problems` says in words all that keeps `is_fine` from being true; failed tasks do not."""
+    """`problems` says in words all that keeps `is_fine` from being true; failed tasks do not. `proposals` of swapped
+    control boards wait for a decision.
+    """
 
     farm: FarmRef
     at: str
@@ -192,3 +194,4 @@ class StatusItem(NonceItem, frozen=True, kw_only=True):
     worst: list[WrongMinerItem]
     agents: list[AgentStatusItem]
     tasks: TasksStatusItem
+    proposals: int

@@ -1422,6 +1422,96 @@ def _limits() -> Iterator[Guard]:
     )
 
 
+def _assets() -> Iterator[Guard]:
+    proposals = "tests/cloud/assets/test_proposals.py::test_"
+    parts = "tests/cloud/assets/test_boards.py::test_"
+    ranges = "tests/cloud/assets/test_ranges.py::test_"
+    yield Guard(
+        "what is doubted is not confirmed",
+        "cloud/assets/proposals.py",
+        "        if proposal.doubts:\n",
+        "        if False:\n",
+        f"{proposals}a_miner_that_claims_the_serials_of_one_that_answers_gains_nothing",
+    )
+    yield Guard(
+        "parts that are shown in two miners are doubted",
+        "cloud/store/assets/pairs.py",
+        "if any(at >= came for came in still.values()):",
+        "if False:",
+        f"{proposals}a_miner_that_claims_the_serials_of_one_that_answers_gains_nothing",
+    )
+    yield Guard(
+        "a miner that answers is read once more",
+        "cloud/store/assets/pairs.py",
+        "    elif asset.answers(now):",
+        "    elif False:",
+        f"{proposals}a_miner_that_answers_is_read_once_more_before_it_is_believed_gone",
+    )
+    yield Guard(
+        "of two records that would fit neither is taken",
+        "cloud/store/assets/proposals.py",
+        "doubts = [*told.doubts, *_others(pair, by_pair, judged, known)]",
+        "doubts = [*told.doubts]",
+        f"{proposals}where_two_would_fit_neither_is_confirmed",
+    )
+    yield Guard(
+        "a cloned MAC is joined with nobody",
+        "cloud/store/assets/pairs.py",
+        "if row.unstable_reason == _DUPLICATE_MAC:",
+        "if False:",
+        f"{proposals}a_device_that_shows_the_mac_of_another_is_joined_with_nobody",
+    )
+    yield Guard(
+        "what many miners show tells nothing",
+        "cloud/store/assets/pairs.py",
+        "        >= _MANY\n",
+        "        >= 1000\n",
+        f"{proposals}serials_that_many_miners_show_propose_nothing",
+    )
+    yield Guard(
+        "placeholders are followed nowhere",
+        "cloud/store/assets/boards.py",
+        "isinstance(told, str) and not is_placeholder(told)",
+        "isinstance(told, str)",
+        f"{parts}placeholders_are_followed_nowhere",
+    )
+    yield Guard(
+        "of a miner so many stays are kept",
+        "cloud/store/assets/boards.py",
+        "        dropped += _too_many(mine, len(wanted))\n",
+        "",
+        f"{parts}a_miner_that_shows_ever_new_parts_fills_no_disk",
+    )
+    yield Guard(
+        "a farm has so many proposals",
+        "cloud/store/assets/proposals.py",
+        "for pair in wanted[:room]",
+        "for pair in wanted",
+        f"{proposals}a_farm_has_only_so_many_proposals",
+    )
+    yield Guard(
+        "records are joined when no task is open",
+        "cloud/store/assets/merging.py",
+        "    await _check_tasks(connection, farm_id, pair)\n",
+        "",
+        f"{proposals}open_tasks_of_the_two_come_first",
+    )
+    yield Guard(
+        "a named range is of private addresses",
+        "contract/nonce/ranges.py",
+        "if not any(each.first <= span.first and span.last <= each.last for each in _OF_FARMS):",
+        "if False:",
+        f"{ranges}what_is_no_name_or_no_range_of_a_farm_is_refused",
+    )
+    yield Guard(
+        "a scan is of the range that it names",
+        "cloud/nonce/batches.py",
+        "        await check_ranges(request.app[STORE], farm, order.request.params)\n",
+        "",
+        f"{ranges}an_order_to_scan_names_ranges_that_are_there",
+    )
+
+
 def _orders() -> Iterator[Guard]:
     selections = "tests/cloud/nonce/test_selections.py::test_"
     groups = "tests/cloud/nonce/test_groups.py::test_"
@@ -3144,6 +3234,7 @@ GUARDS = (
     *_rigs(),
     *_miners(),
     *_limits(),
+    *_assets(),
     *_orders(),
     *_login(),
     *_moves(),

@@ -45,6 +45,10 @@ _BOOKS = "tests/cloud/nonce/test_books.py::test_"
 _MINERS = "tests/cloud/nonce/test_miners.py::test_"
 _LIMITED = "tests/drivers/whatsminer/test_limited.py::test_"
 _SKIPS = "tests/cloud/nonce/test_skips.py::test_"
+_PARTS = "tests/cloud/assets/test_boards.py::test_"
+_PROPOSALS = "tests/cloud/assets/test_proposals.py::test_"
+_NAMED = "tests/cloud/assets/test_ranges.py::test_"
+_LIKENESS = "tests/cloud/assets/test_likeness.py::test_"
 _SELECTIONS = "tests/cloud/nonce/test_selections.py::test_"
 _GROUPS = "tests/cloud/nonce/test_groups.py::test_"
 _UNDO = "tests/cloud/nonce/test_undo.py::test_"
@@ -1046,6 +1050,66 @@ POINTS: dict[str, tuple[Point, ...]] = {
                 "tests/agent/rigmonitor/test_client.py::test_a_miner_in_maintenance_is_left_as_it_is_and_followed_again_afterwards",
                 f"{_MAINTENANCE}a_machine_of_the_monitor_is_told_nothing_while_it_is_in_maintenance",
             ),
+        ),
+    ),
+    "Identity that lasts": (
+        Point(
+            "a miner that claims the serial numbers of one that answers",
+            "A proposal that says that the other was seen with them, too, and that nobody can confirm (409).",
+            (
+                f"{_PROPOSALS}a_miner_that_claims_the_serials_of_one_that_answers_gains_nothing",
+                f"{_PARTS}one_board_in_two_miners_that_answer_is_doubted",
+            ),
+        ),
+        Point(
+            "a swapped control board that would fit two records",
+            "Neither is confirmed (409) before the other is rejected.",
+            (f"{_PROPOSALS}where_two_would_fit_neither_is_confirmed",),
+        ),
+        Point(
+            "a miner that answers, and was not read since another shows its parts",
+            "409 until it is read: the two may have been swapped.",
+            (
+                f"{_PROPOSALS}a_miner_that_answers_is_read_once_more_before_it_is_believed_gone",
+                f"{_PROPOSALS}two_swapped_control_boards_are_proposals_that_fit_together",
+            ),
+        ),
+        Point(
+            "a cloned MAC",
+            "409: nobody can say which of the devices the record is.",
+            (f"{_PROPOSALS}a_device_that_shows_the_mac_of_another_is_joined_with_nobody",),
+        ),
+        Point(
+            "zeros, `unknown`, one serial number on many miners",
+            "Count nothing, and are followed nowhere.",
+            (
+                f"{_LIKENESS}a_placeholder_is_no_serial_number",
+                f"{_PARTS}placeholders_are_followed_nowhere",
+                f"{_PROPOSALS}serials_that_many_miners_show_propose_nothing",
+            ),
+        ),
+        Point(
+            "a miner that shows ever new parts; a farm with ever new proposals",
+            "64 stays are kept of a miner, 1000 open proposals of a farm.",
+            (
+                f"{_PARTS}a_miner_that_shows_ever_new_parts_fills_no_disk",
+                f"{_PROPOSALS}a_farm_has_only_so_many_proposals",
+            ),
+        ),
+        Point(
+            "records are joined while tasks of theirs are open",
+            "409: whom they are meant for would change under them.",
+            (f"{_PROPOSALS}open_tasks_of_the_two_come_first",),
+        ),
+        Point(
+            "a named range that is everything, public, reversed, IPv6, or has a name with control characters",
+            "400 with what is wrong.",
+            (f"{_NAMED}what_is_no_name_or_no_range_of_a_farm_is_refused",),
+        ),
+        Point(
+            "a scan of a named range that is another one by now",
+            "400 with both.",
+            (f"{_NAMED}an_order_to_scan_names_ranges_that_are_there",),
         ),
     ),
     "Orders for many miners": (

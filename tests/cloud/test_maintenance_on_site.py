@@ -18,7 +18,7 @@ from cloud.server import create_app, create_runner
 from cloud.store.access import admin
 from cloud.store.engine import Store, sqlite_url
 from cloud.store.schema.migrate import migrate
-from contract.clock import SystemClock
+from contract.clock import Clock, SystemClock
 from service.notify import Notifier
 from tests.agent.rigmonitor.stage import codes_for, farm_of, monitor_config, switched
 from tests.agent.rigmonitor.strict_server import StrictServer, strict_server
@@ -26,10 +26,12 @@ from tests.waiting import until
 
 
 @asynccontextmanager
-async def serving(folder: Path, port: int = 0) -> AsyncIterator[tuple[Store, str]]:
-    """A cloud on the host's clock, until left; and its address."""
+async def serving(
+    folder: Path, port: int = 0, *, clock: Clock | None = None
+) -> AsyncIterator[tuple[Store, str]]:
+    """A cloud on the host's clock, or another, until left; and its address."""
     store = Store.at(sqlite_url(folder))
-    runner = create_runner(create_app(store, CloudSettings(data=folder), SystemClock()))
+    runner = create_runner(create_app(store, CloudSettings(data=folder), clock or SystemClock()))
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port)
     await site.start()

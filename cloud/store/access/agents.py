@@ -16,7 +16,7 @@ from cloud.store.ids import new_agent_token, new_uuid, secret_hash
 from cloud.store.schema.rows import AgentRow, read_row
 from cloud.store.schema.tables import IS_OPEN, agents, enroll_codes, farms, tasks, workspaces
 from cloud.store.tasks.settle import lost_result, settle
-from contract.link import ON_SITE, EnrollReply, EnrollRequest, Heartbeat, Settings
+from contract.link import ON_SITE, EnrollReply, EnrollRequest, Heartbeat, NamedRange, Settings
 from contract.outcome import Outcome
 from contract.task import Kind, TaskStatus
 
@@ -249,8 +249,19 @@ async def _settle_lost(connection: AsyncConnection, rule: Any, now: datetime) ->
     return len(found)
 
 
-def settings_of(agent: AgentRow, maintained: Sequence[str]) -> Settings:
-    """What the operator set for this agent. Keys this version does not know are left out."""
+async def settings_changed(connection: AsyncConnection, farm_id: str) -> None:
+    """The agents of a farm fetch their settings again. Within the caller's transaction."""
+    await connection.execute(
+        agents.update()
+        .where(agents.c.farm_id == farm_id)
+        .values(settings_rev=agents.c.settings_rev + 1)
+    )
+
+
+def settings_of(
+    agent: AgentRow, maintained: Sequence[str], named: Sequence[NamedRange]
+) -> Settings:
+    """What the operator set for this agent, and for its farm. Keys this version does not know are left out."""
     known = {
         key: value
         for key, value in (agent.settings or {}).items()
@@ -260,5 +271,6 @@ def settings_of(agent: AgentRow, maintained: Sequence[str]) -> Settings:
         rev=agent.settings_rev,
         ranges=tuple(agent.ranges or ()),
         maintenance=tuple(maintained),
+        named=tuple(named),
         **known,
     )

@@ -9,13 +9,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from cloud.store.assets import boards, proposals
 from cloud.store.schema.tables import miners
 
 _FORGOTTEN = (
     "mac", "serial", "moving", "slow", "static", "raw", "hours", "mode", "mode_preset", "hashrate_hs",
     "hashrate_ideal_hs", "hashrate_24h_hs", "power_w", "temp_c", "uptime_s", "comment", "name", "hall", "row",
     "rack", "position", "hostname",
-    "state", "expected_hs", "expected_w", "pool", "pools_set",
+    "state", "expected_hs", "expected_w", "pool", "pools_set", "parts",
 )  # fmt: skip
 
 
@@ -47,6 +48,8 @@ async def forget(connection: AsyncConnection, ids: Sequence[str], now: datetime)
     """Erase what is known of miners, for good. An empty row stays because their tasks point at it; a
     device that shows up again is a new miner.
     """
+    await boards.forget(connection, ids)
+    await proposals.forget(connection, ids)
     await connection.execute(
         miners.update()
         .where(miners.c.id.in_(ids))

@@ -9,9 +9,11 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from cloud.store.access.agents import settings_changed
+from cloud.store.assets.pairs import GONE
 from cloud.store.engine import Store, chunks
 from cloud.store.miners.conditions import REPORTS_ITSELF
-from cloud.store.schema.tables import IS_OPEN, agents, miners, tasks
+from cloud.store.schema.tables import IS_OPEN, miners, tasks
 from cloud.store.tasks.handed import Confirmed
 from cloud.store.tasks.settle import settle
 from contract.errors import ErrorCode
@@ -40,6 +42,7 @@ async def maintained(store: Store, farm_id: str) -> tuple[str, ...]:
             miners.c.ops_status == AssetStatus.MAINTENANCE,
             miners.c.identity.not_like(f"{REPORTS_ITSELF}%"),
             miners.c.identity.not_like("forgotten:%"),
+            miners.c.identity.not_like(f"{GONE}%"),
         )
         .order_by(miners.c.identity)
         .limit(MAINTAINED_MOST)
@@ -60,11 +63,7 @@ async def changed(
 
     Within the caller's transaction. Gives the agents to wake, which are asked to end what they hold.
     """
-    await connection.execute(
-        agents.update()
-        .where(agents.c.farm_id == farm_id)
-        .values(settings_rev=agents.c.settings_rev + 1)
-    )
+    await settings_changed(connection, farm_id)
     agent_ids: set[str] = set()
     for some in chunks(begun):
         never_handed = confirmed.never_handed().label("never_handed")

@@ -16,6 +16,8 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from cloud.store.assets import boards, proposals
+from cloud.store.assets.boards import Moves
 from cloud.store.engine import Store, chunks
 from cloud.store.growth import Growth
 from cloud.store.ids import new_miner_id
@@ -60,6 +62,8 @@ _NOT_CHANGED: Final = frozenset(  # by a reading: these are the operator's or st
     }
 )
 _READ: Final = tuple(column.name for column in miners.c if column.name not in _NOT_CHANGED)
+# What a record says of the device that answers for it, and not of the place and the past of the miner.
+OF_DEVICE: Final = tuple(name for name in _READ if name not in ("deleted_at", "updated_at"))
 
 
 # What only operators write is not read here.
@@ -110,6 +114,7 @@ async def apply_readings(
             changed: dict[str, MinerRow] = {}
             alone: set[str] = set()
             returns: list[Return] = []
+            moves = Moves()
             standing = _standing(known.values(), agent.id)
             room: int | None = None  # for new miners, once there is one
             for index, each in enumerate(looks):
@@ -134,10 +139,11 @@ async def apply_readings(
                     known[look.identity] = new[look.identity] = row
                 elif look.identity not in new:
                     changed[look.identity] = row
-                before = row.unstable_reason
+                before, read_at = row.unstable_reason, row.last_read_at
                 if (returned := refresh(row, look, agent.id, now)) is not None:
                     returns.append(returned)
                 if look.mac is not None and look.identity == look.mac and look.reading.ok:
+                    moves.note(row, read_at)
                     _supersede(known, changed, look, now)
                     standing |= _standing([row], agent.id)
                 if before == DUPLICATE_MAC != row.unstable_reason:
@@ -145,6 +151,8 @@ async def apply_readings(
             await _drop_twins(connection, agent.farm_id, alone, known, changed, now)
             await write_miners(connection, new.values(), changed.values())
             await tell_returns(connection, returns, now, agent.id)
+            await boards.follow(connection, agent.farm_id, moves.by_id.values())
+            await proposals.suggest(connection, agent.farm_id, moves.by_id, now)
             await connection.execute(
                 reading_batches.insert().values(received_cloud_s=cloud_s, **batch)
             )

@@ -19,13 +19,15 @@ from contract.nonce.miners import SortKey
 from contract.nonce.pages import Page
 
 # What a row of a miner is for everybody but the driver's author and the hourly mean.
-COLUMNS: Final = tuple(column for column in miners.c if column.name not in ("raw", "hours"))
+COLUMNS: Final = tuple(
+    column for column in miners.c if column.name not in ("raw", "hours", "parts")
+)
 FIGURES: Final = ("moving", "static")  # of these, what makes a row long
 _PIECE: Final = 2000  # ids in hand at once
 
 
 class ListedMiner(MinerRow, kw_only=True):
-    """A miner without `raw` and `hours`; and where else its MAC is shown."""
+    """A miner without `raw`, `hours` and `parts`; and where else its MAC is shown."""
 
     twin_ips: list[str] = msgspec.field(default_factory=list)
 

@@ -105,6 +105,7 @@ class MinerRow(msgspec.Struct, kw_only=True):
     mode: str | None = None
     mode_preset: str | None = None
     awake_mode: str | None = None
+    parts: str | None = None
     hashrate_hs: float | None = None
     hashrate_ideal_hs: float | None = None
     hashrate_24h_hs: float | None = None
@@ -353,6 +354,41 @@ class FirmwareRow(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     created_cloud_s: float
     completed_at: datetime | None
+
+
+class BoardStayRow(msgspec.Struct, frozen=True, kw_only=True):
+    id: int
+    farm_id: str
+    serial: str
+    kind: str
+    miner_id: str
+    slot: int | None
+    first_seen_at: datetime
+    last_seen_at: datetime | None
+
+
+class ProposalRow(msgspec.Struct, frozen=True, kw_only=True):
+    id: int
+    farm_id: str
+    asset_id: str
+    found_id: str
+    status: str
+    found_parts: str | None
+    score: int
+    evidence: list[dict[str, Any]]
+    created_at: datetime
+    decided_at: datetime | None
+    decided_by: str | None
+
+
+class RangeRow(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    farm_id: str
+    name: str
+    range: str
+    auto_scan: bool
+    actor_id: str
+    created_at: datetime
 
 
 class SelectionRow(msgspec.Struct, frozen=True, kw_only=True):

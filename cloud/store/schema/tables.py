@@ -184,6 +184,8 @@ miners = sa.Table(
     sa.Column("mode", sa.String(32)),  # running power mode, Nonce's word
     sa.Column("mode_preset", sa.Text),
     sa.Column("awake_mode", sa.String(32)),  # the last mode that it was seen to hash in
+    # the parts it showed last, as `cloud.store.miners.boards` follows them; None: nobody has looked yet
+    sa.Column("parts", sa.Text),
     sa.Column("hashrate_hs", sa.Float),
     sa.Column("hashrate_ideal_hs", sa.Float),
     sa.Column("hashrate_24h_hs", sa.Float),  # mean of the looks of the last 24 full or begun hours
@@ -625,6 +627,69 @@ firmware = sa.Table(
     sa.Column("created_cloud_s", sa.Float, nullable=False),
     _stamp("completed_at"),  # None while it is still being uploaded
     sa.UniqueConstraint("workspace_id", "sha256"),
+)
+
+# Where parts with a serial number were: one row for each stay in a miner. A miner that shows a part now has a row of it
+# without `last_seen_at`: then that is when the miner was last read.
+boards = sa.Table(
+    "boards",
+    metadata,
+    sa.Column(
+        "id",
+        sa.BigInteger().with_variant(sa.Integer, "sqlite"),
+        primary_key=True,
+        autoincrement=True,
+    ),
+    sa.Column("farm_id", sa.ForeignKey("farms.id"), nullable=False),
+    sa.Column("serial", sa.String(64), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),  # hashboard, psu or control_board
+    sa.Column("miner_id", sa.ForeignKey("miners.id"), nullable=False),
+    sa.Column("slot", sa.Integer),
+    _stamp("first_seen_at", null=False),
+    _stamp("last_seen_at"),
+    sa.Index("ix_boards_serial", "farm_id", "serial"),
+    sa.Index("ix_boards_miner", "miner_id"),
+)
+
+# Pairs of records that may be of one miner: `found_id` is that of `asset_id` with another control board.
+proposals = sa.Table(
+    "proposals",
+    metadata,
+    sa.Column(
+        "id",
+        sa.BigInteger().with_variant(sa.Integer, "sqlite"),
+        primary_key=True,
+        autoincrement=True,
+    ),
+    sa.Column("farm_id", sa.ForeignKey("farms.id"), nullable=False),
+    sa.Column("asset_id", sa.ForeignKey("miners.id"), nullable=False),
+    sa.Column("found_id", sa.ForeignKey("miners.id"), nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),  # open, confirmed, rejected
+    # the parts that were rejected: with others it is another question
+    sa.Column("found_parts", sa.Text),
+    sa.Column("score", sa.Integer, nullable=False),
+    sa.Column("evidence", _JSON, nullable=False),  # as it was when this was proposed, or decided
+    _stamp("created_at", null=False),
+    _stamp("decided_at"),
+    sa.Column("decided_by", sa.String(64)),
+    sa.UniqueConstraint("farm_id", "asset_id", "found_id"),
+    sa.Index("ix_proposals_asset", "asset_id"),
+    sa.Index("ix_proposals_found", "found_id"),
+    sa.Index("ix_proposals_status", "farm_id", "status", "id"),
+)
+
+# Ranges of addresses that have a name; agents are told of those of their farm with their settings.
+ip_ranges = sa.Table(
+    "ip_ranges",
+    metadata,
+    sa.Column("id", _ID, primary_key=True),
+    sa.Column("farm_id", sa.ForeignKey("farms.id"), nullable=False),
+    sa.Column("name", sa.String(64), nullable=False),
+    sa.Column("range", sa.String(64), nullable=False),
+    sa.Column("auto_scan", sa.Boolean, nullable=False),
+    sa.Column("actor_id", sa.String(64), nullable=False),
+    _stamp("created_at", null=False),
+    sa.UniqueConstraint("farm_id", "name"),
 )
 
 # Filters that people gave a name, so that they need not be typed again.

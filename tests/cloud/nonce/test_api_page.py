@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 import pytest
 
+import cloud.assets
 import cloud.firmware
 import cloud.link
 import cloud.nonce
@@ -87,6 +88,7 @@ async def test_every_route_that_a_module_of_handlers_declares_is_served(
     declared = {
         (each.method, each.path)
         for package in (
+            cloud.assets,
             cloud.firmware,
             cloud.link,
             cloud.nonce,
@@ -109,6 +111,9 @@ async def test_the_keys_that_a_call_of_operators_takes_are_those_in_the_page(sta
         "agent_id": stage.agent,
         "batch_id": made["data"][0]["batch_id"],
         "rig_id": "r",
+        "serial": "BOARD1",
+        "proposal_id": "1",
+        "range_id": "1",
         "group_id": "g",
         "name": "n",
         "playbook_id": "1",

@@ -15,6 +15,7 @@ from cloud.store.schema.migrate import NewerDatabaseError, _config, migrate
 from cloud.store.schema.rows import (
     AgentRow,
     BatchRow,
+    BoardStayRow,
     FarmRow,
     FileRow,
     FirmwareRow,
@@ -23,6 +24,8 @@ from cloud.store.schema.rows import (
     MinerRow,
     NodeRow,
     PlaybookRow,
+    ProposalRow,
+    RangeRow,
     RigRow,
     StackRow,
     SubscriptionRow,
@@ -32,12 +35,15 @@ from cloud.store.schema.rows import (
 from cloud.store.schema.tables import (
     agents,
     api_keys,
+    boards,
     farms,
     firmware,
+    ip_ranges,
     metadata,
     miners,
     nodes,
     playbooks,
+    proposals,
     rigs,
     stacks,
     subscriptions,
@@ -79,6 +85,9 @@ def test_migrating_gives_exactly_the_tables_the_code_expects(tmp_path):
         (SubscriptionRow, subscriptions),
         (StackRow, stacks),
         (FirmwareRow, firmware),
+        (BoardStayRow, boards),
+        (ProposalRow, proposals),
+        (RangeRow, ip_ranges),
     ],
 )
 def test_the_rows_we_hand_on_have_the_columns_of_their_tables(kind, table):
