@@ -30,7 +30,7 @@ from agent.miners.inventory import Inventory
 from agent.miners.site import Site, open_site
 from agent.scan.autoscan import AutoScan
 from agent.scan.crowding import CrowdWatch
-from agent.scan.memory import ScanMemory
+from agent.scan.report.memory import ScanMemory
 from agent.scan.scanner import FarmScanner
 from agent.selftest.copies import clear_left
 from agent.sinks.registry import SINKS

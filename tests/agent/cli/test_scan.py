@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.host.databases import reading_of
-from agent.scan.memory import ScanMemory
+from agent.scan.report.memory import ScanMemory
 from contract.link import NamedRange
 from simulator.farm import Farm
 from tests.agent.cli.test_interrupted import mute

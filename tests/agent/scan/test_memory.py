@@ -10,7 +10,7 @@ from agent.config.miners import ScanSection
 from agent.miners.inventory import Inventory
 from agent.miners.site import Site, open_site
 from agent.ports import AddressVerdict, ScanProgress
-from agent.scan.memory import RESUME_S, ScanMemory, named_ranges
+from agent.scan.report.memory import RESUME_S, ScanMemory, named_ranges
 from agent.scan.scanner import FarmScanner
 from contract.link import NamedRange
 from tests.agent.onfarm import simulated
