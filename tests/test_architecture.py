@@ -55,7 +55,7 @@ SOCKET_CALLS = {
 MAY_OPEN_SOCKETS = (
     "drivers/wire.py", "drivers/doors.py", "drivers/rig/reach/inflow.py", "drivers/rig/reach/local.py",
     "drivers/rig/reach/login.py", "drivers/rig/reach/sessions.py", "drivers/rig/reach/ssh.py",
-    "agent/link/exchange.py", "agent/scan/connects.py", "agent/scan/netlink.py", "agent/scan/visit.py",
+    "agent/link/exchange.py", "agent/scan/connects.py", "agent/scan/netlink.py", "agent/scan/routers.py", "agent/scan/visit.py",
     "agent/firmware/download.py", "agent/local/socket.py",
     "agent/subscriptions/http.py", "agent/subscriptions/sui/graphql.py",
     "agent/rig/client.py", "agent/rig/server.py", "agent/cli/targets.py", "agent/host/door.py", "agent/host/lan.py",
@@ -65,7 +65,7 @@ MAY_OPEN_SOCKETS = (
 SQL = {"sqlite3", "sqlalchemy", "aiosqlite", "asyncpg", "alembic"}
 MAY_TOUCH_SQL = (
     "agent/host/databases.py", "agent/journal/*", "agent/telemetry/buffer.py", "agent/miners/inventory.py", "agent/miners/known.py",
-    "agent/scan/memory.py", "agent/subscriptions/file.py", "agent/subscriptions/store.py",
+    "agent/scan/report/memory.py", "agent/subscriptions/file.py", "agent/subscriptions/store.py",
     "agent/selftest/copies.py", "agent/selftest/stores.py", "cloud/store/*",
 )  # fmt: skip
 

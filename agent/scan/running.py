@@ -21,10 +21,10 @@ from agent.ports import (
     ScanRow,
     ScanSummary,
 )
-from agent.scan.memory import CutScan, ScanRows
+from agent.scan.report.memory import CutScan, ScanRows
+from agent.scan.report.verdicts import ASKING, Saying, Verdicts, number_of
 from agent.scan.sweep import Sweep
 from agent.scan.swept import Manner, SweepPlan, Swept
-from agent.scan.verdicts import ASKING, Saying, Verdicts, number_of
 from agent.scan.visitor import Visited, Visitor
 from contract.clock import Clock
 from contract.ranges import Range, merge

@@ -13,9 +13,9 @@ from agent.config.miners import ScanSection
 from agent.miners.fleet import Fleet
 from agent.miners.territory import Territory
 from agent.ports import AddressVerdict, ScanChanges, ScanSummary
-from agent.scan.last import LastScan, changes_since
 from agent.scan.likely import likely_ports
-from agent.scan.memory import CutScan, ScanMemory
+from agent.scan.report.last import LastScan, changes_since
+from agent.scan.report.memory import CutScan, ScanMemory
 from agent.scan.running import Progress, ScanOrder, ScanRun
 from agent.scan.swept import Manner
 from agent.scan.visitor import OnHit, Visitor

@@ -19,7 +19,7 @@ from agent.journal.schema import open_database, schema_of
 from agent.journal.settlement import failed
 from agent.journal.states import State
 from agent.miners.inventory import Inventory
-from agent.scan.memory import ScanMemory
+from agent.scan.report.memory import ScanMemory
 from agent.selftest.copies import copy_start, copy_whole, size_of
 from agent.selftest.failure import CheckFailedError
 from agent.subscriptions.store import TransactionStore

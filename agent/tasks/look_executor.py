@@ -14,7 +14,7 @@ from agent.journal.settlement import Settlement, from_error, succeeded
 from agent.limits.slots import Slots
 from agent.link.retry import FIRST_S, retrying
 from agent.ports import CloudError, Miners, Scanner, ScanProgress, ScanRow, TaskSource
-from agent.scan.rows import counts_line, scan_counts, scan_lines, scan_result
+from agent.scan.report.rows import counts_line, scan_counts, scan_lines, scan_result
 from agent.tasks.active import ActiveTask
 from agent.tasks.gate import Gate
 from contract.clock import Clock

@@ -19,7 +19,7 @@ from agent.config.file import Config, ConfigError
 from agent.config.host import LogSection
 from agent.host.logs import set_up
 from agent.ports import ScanSummary
-from agent.scan.memory import ScanMemory, named_ranges
+from agent.scan.report.memory import ScanMemory, named_ranges
 from agent.scan.scanner import FarmScanner
 from contract.clock import SystemClock
 from contract.errors import BadParamsError, MinerError

@@ -23,7 +23,7 @@ from agent.ports import (
     ScanRow,
     ScanSummary,
 )
-from agent.scan.rows import change_lines, counts_line, other_lines, row_line
+from agent.scan.report.rows import change_lines, counts_line, other_lines, row_line
 
 _COLUMNS = ("address", "MAC", "make", "model", "firmware", "version", "note")
 

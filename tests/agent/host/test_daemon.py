@@ -12,7 +12,7 @@ from agent.daemon import Daemon
 from agent.limits.policy import policy_of
 from agent.link.configured import open_link
 from agent.miners.known import maintained_miners
-from agent.scan.memory import named_ranges
+from agent.scan.report.memory import named_ranges
 from agent.sinks.prometheus import GAUGES
 from agent.telemetry.poller import PollPlan
 from contract.link import NamedRange, Settings

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from agent.ports import AddressVerdict, FoundMiner, ScanChanges
-from agent.scan.last import LastScan, SeenMiner, changes_since
+from agent.scan.report.last import LastScan, SeenMiner, changes_since
 
 A, B, C = "02:00:00:00:00:0A", "02:00:00:00:00:0B", "02:00:00:00:00:0C"
 

@@ -6,7 +6,7 @@ import tracemalloc
 import pytest
 
 from agent.ports import AddressVerdict
-from agent.scan.verdicts import ASKING, Saying, Verdicts, number_of
+from agent.scan.report.verdicts import ASKING, Saying, Verdicts, number_of
 from contract.ranges import parse_range
 
 SILENT = Saying(AddressVerdict.SILENT, (80, 4028))

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from agent.ports import CloudError, FoundMiner, ScanProgress, ScanSummary
-from agent.scan.rows import ROWS_SHOWN
+from agent.scan.report.rows import ROWS_SHOWN
 from agent.tasks.actions import change_of
 from agent.tasks.look_executor import LOCAL_LOGS
 from contract.errors import BadParamsError, UnsupportedError

@@ -19,8 +19,8 @@ import structlog
 
 from agent.host.databases import reading_of
 from agent.ports import FoundMiner, OtherAddresses
-from agent.scan.last import LastScan, SeenMiner
-from agent.scan.verdicts import number_of
+from agent.scan.report.last import LastScan, SeenMiner
+from agent.scan.report.verdicts import number_of
 from contract.clock import from_text, to_text
 from contract.link import NamedRange
 from contract.ranges import Range, merge
