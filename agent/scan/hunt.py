@@ -26,6 +26,7 @@ from drivers.stranger import Stranger
 
 log = structlog.get_logger(__name__)
 REST_S: Final = 8.0  # between two hunts
+AT_ONCE: Final = 1024  # addresses of one ground, as a /22 has: so many may be asked in a burst
 
 
 def macs_here() -> Mapping[str, str]:
@@ -168,7 +169,7 @@ class Hunt:
             spans=spans,
             ports=tuple(sorted(self._ports, key=lambda port: -count[port])),
             likely=likely,
-            manner=Manner.LOW,
+            manner=Manner.DEFAULT if sum(map(len, spans)) <= AT_ONCE else Manner.LOW,
             skip=known.__contains__,
         )
 
