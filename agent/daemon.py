@@ -30,12 +30,9 @@ from agent.miners.inventory import Inventory
 from agent.miners.site import Site, open_site
 from agent.scan.autoscan import AutoScan
 from agent.scan.crowding import CrowdWatch
-<<<<<<< HEAD
 from agent.scan.hunt import Hunt
-from agent.scan.memory import ScanMemory
-=======
+from agent.scan.likely import likely_port
 from agent.scan.report.memory import ScanMemory
->>>>>>> 0a58f150d554384ec88165ea5fe7c9ec3795e22f
 from agent.scan.scanner import FarmScanner
 from agent.selftest.copies import clear_left
 from agent.sinks.registry import SINKS
@@ -116,7 +113,7 @@ class Daemon:
             self._site.territory,
             config.scan,
             self._site.scan_ports,
-            self._site.port_of,
+            partial(likely_port, ports=self._site.ports),
             clock,
             look_timeout_s=self._site.look_timeout_s,
             on_met=self._telemetry.hurry,

@@ -13,7 +13,7 @@ from agent.miners.inventory import Inventory
 from agent.miners.rigs import Rigs, rigs_of
 from agent.miners.territory import Territory
 from contract.clock import Clock
-from contract.miner import Endpoint, Identity, Make
+from contract.miner import Endpoint
 from contract.ports import PORTS
 from drivers.base import Timing
 
@@ -35,15 +35,6 @@ class Site(msgspec.Struct, frozen=True):
 
         names = (name for entry in DRIVERS for name in entry.ports)
         return tuple(dict.fromkeys(getattr(self.ports, name) for name in names))
-
-    def port_of(self, identity: Identity) -> int:
-        """Where this miner most likely takes a connection: at a port of its make's own, rather than at that of the web,
-        which others have as well.
-        """
-        if identity.make is Make.ICERIVER:
-            return self.ports.daemon_port
-        is_v3 = identity.make is Make.WHATSMINER and identity.generation == "v3"
-        return self.ports.v3_port if is_v3 else self.ports.rpc_port
 
     @property
     def look_timeout_s(self) -> float:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from agent.miners.inventory import Inventory
 from agent.miners.missing import AGAIN_S, AT_MOST_S, GATHER_S
 from agent.miners.site import Site, open_site
 from agent.scan.hunt import REST_S, Hunt
+from agent.scan.likely import likely_port
 from contract.ranges import parse_range
 from simulator.farm import Farm
 from tests.agent.onfarm import config_for, free_base
@@ -68,7 +70,7 @@ async def hunting(
         site.territory,
         config.scan,
         site.scan_ports,
-        site.port_of,
+        partial(likely_port, ports=site.ports),
         loop_clock(),
         look_timeout_s=site.look_timeout_s,
         on_met=met.append,
