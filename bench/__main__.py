@@ -1,4 +1,4 @@
-"""`python -m bench [tasks hostile dialects miners rigs identify scan]`: run the benchmarks and print what they measured."""
+"""`python -m bench [tasks hostile dialects miners rigs identify scan]`: run benchmarks and print what they measured."""
 
 from __future__ import annotations
 
