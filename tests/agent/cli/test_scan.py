@@ -13,6 +13,8 @@ from simulator.farm import Farm
 from tests.agent.cli.test_interrupted import mute
 from tests.agent.commands import at, interrupted, miner_agent
 from tests.agent.onfarm import free_base
+from tests.waiting import until
+from tests.warm import started
 
 pytestmark = pytest.mark.real_time
 
@@ -54,6 +56,22 @@ async def test_rows_come_as_lines_of_text_or_of_json_before_the_rest(farm: Farm)
     *rows, document = map(json.loads, ran.out.splitlines())
     assert {row["ip"] for row in rows} == {each.ip for each in farm.miners}
     assert document["found"] == 4
+
+
+async def test_the_first_row_comes_while_the_scan_still_waits_for_others(farm: Farm) -> None:
+    first = next(iter(farm.miners))
+    async with mute(first.http_port) as (ip, _, came):
+        ranges = (f"{net_of(farm)}.1-{net_of(farm)}.4", ip)
+        process = await started("agent.cli.app", "scan", *ranges, *at(farm), "--rows", "--json")
+        try:
+            assert process.stdout is not None
+            rows = [json.loads(await process.stdout.readline()) for _ in farm.miners]
+            assert {row["ip"] for row in rows} == {each.ip for each in farm.miners}
+            await until(lambda: came)
+            assert process.returncode is None, "it waits for the one that says nothing"
+        finally:
+            process.kill()
+            await process.communicate()
 
 
 async def test_what_changed_since_the_scan_before_is_told(farm: Farm, config: Path) -> None:
