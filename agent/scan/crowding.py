@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from agent.scan.cable import RESERVE
+from agent.scan.asking.cable import RESERVE
 from agent.scan.neighbours import NeighbourTable, TableLevel
 from agent.scan.routes import spans_by_route
 from contract.clock import Clock

@@ -14,16 +14,16 @@ from itertools import chain
 from typing import Final
 
 from agent.config.miners import ScanSection
-from agent.scan.cable import Cable, CableFinding
-from agent.scan.connects import SHORTAGES, ConnectOutcome, Connects
+from agent.scan.asking.cable import Cable, CableFinding
+from agent.scan.asking.connects import SHORTAGES, ConnectOutcome, Connects
+from agent.scan.asking.order import Marks, SweepOrder
+from agent.scan.asking.pace import Patience, on_link, routed, unhurried
+from agent.scan.asking.routers import lost_routers
+from agent.scan.asking.segment import Segment
+from agent.scan.asking.visit import NO_PLACE, HandedOn, Lane, Visit
 from agent.scan.neighbours import NeighbourTable
-from agent.scan.order import Marks, SweepOrder
-from agent.scan.pace import Patience, on_link, routed, unhurried
-from agent.scan.routers import lost_routers
 from agent.scan.routes import SpansByRoute, spans_by_route
-from agent.scan.segment import Segment
 from agent.scan.swept import Manner, SweepCounts, SweepPlan, Swept
-from agent.scan.visit import NO_PLACE, HandedOn, Lane, Visit
 from contract.clock import Clock
 from contract.ranges import Range
 from drivers.doors import hang_up

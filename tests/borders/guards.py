@@ -893,14 +893,14 @@ def _first_steps() -> Iterator[Guard]:
     cable = "tests/agent/scan/test_sweep_on_a_cable.py::test_"
     yield Guard(
         "what found no place in the neighbour table is asked again",
-        "agent/scan/segment.py",
+        "agent/scan/asking/segment.py",
         "if visit.tries < _TRIES or self._cable.was_full:",
         "if visit.tries < 0:",
         f"{cable}nobody_on_a_large_segment_is_falsely_silent",
     )
     yield Guard(
         "nobody is silent behind a router that is not there",
-        "agent/scan/routers.py",
+        "agent/scan/asking/routers.py",
         'lost[router] = f"the router {shown(router)} does not answer"',
         "pass",
         f"{cable}without_its_router_an_address_is_not_asked",

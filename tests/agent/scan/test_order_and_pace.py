@@ -6,8 +6,8 @@ from itertools import islice
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.scan.order import Marks, SweepOrder
-from agent.scan.pace import Patience, on_link, routed, unhurried
+from agent.scan.asking.order import Marks, SweepOrder
+from agent.scan.asking.pace import Patience, on_link, routed, unhurried
 from agent.scan.swept import Manner
 from contract.ranges import Range, merge, parse_range
 

@@ -130,7 +130,7 @@ def test_nobody_on_a_large_segment_is_falsely_silent(filled: str | None) -> None
     assert {ip for ip, row in rows.items() if row[0]} == {*live, "10.77.0.2"}
     assert all(row[3] is None for row in rows.values())
     assert all(row[5] for ip, row in rows.items() if not row[0] and ip != "10.77.0.1")
-    assert told["seconds"] < 30
+    assert told["seconds"] < 60  # 16 to 25 where no other test of this host fills the table
 
 
 @pytest.mark.slow

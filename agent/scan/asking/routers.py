@@ -6,9 +6,9 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from agent.scan.asking.segment import FULL
+from agent.scan.asking.visit import shown
 from agent.scan.neighbours import NeighbourState, NeighbourTable
-from agent.scan.segment import FULL
-from agent.scan.visit import shown
 from contract.clock import Clock
 
 _PATIENCE_S: Final = 30.0

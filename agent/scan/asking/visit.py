@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from agent.scan.pace import Allowance
+from agent.scan.asking.pace import Allowance
 from agent.scan.swept import Swept
 from drivers.doors import Doors, hang_up
 

@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
-from agent.scan.cable import Cable, CableFinding
-from agent.scan.visit import NO_PLACE, Lane, Visit
+from agent.scan.asking.cable import Cable, CableFinding
+from agent.scan.asking.visit import NO_PLACE, Lane, Visit
 
 _TRIES: Final = 3  # of what got no place in a table that had room
 FULL: Final = "the neighbour table of this host is full; raise net.ipv4.neigh.default.gc_thresh3"

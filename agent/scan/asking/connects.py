@@ -14,8 +14,8 @@ from typing import Final, Self
 
 import msgspec
 
-from agent.scan.pace import Patience
-from agent.scan.visit import Visit
+from agent.scan.asking.pace import Patience
+from agent.scan.asking.visit import Visit
 from contract.clock import Clock
 
 # This host lacks something for a moment: files, memory, ports.
