@@ -26,7 +26,7 @@ AGENT = HostUser(54321, 54321, "54321")  # a number is enough to be a user
 # All that is loaded is loaded as root: another user may not be able to read where Python is.
 AS_AGENT = f"""
 import csv, os, sys, agent.cli.app, agent.cli.commands, agent.daemon, agent.host.version, agent.link.enroll, agent.cli.doctor, agent.journal, service.notify
-import agent.sinks.rigmonitor.checkup, uvloop, codecs
+import agent.cli.many, agent.sinks.rigmonitor.checkup, uvloop, codecs
 agent.host.version.agent_version()
 for each in ("ascii", "idna", "latin-1"): codecs.lookup(each)
 os.setgroups([]); os.setresgid(*[{AGENT.gid}] * 3); os.setresuid(*[{AGENT.uid}] * 3)
