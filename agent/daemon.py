@@ -30,8 +30,8 @@ from agent.miners.inventory import Inventory
 from agent.miners.site import Site, open_site
 from agent.scan.autoscan import AutoScan
 from agent.scan.crowding import CrowdWatch
+from agent.scan.first_ports import first_port
 from agent.scan.hunt import Hunt
-from agent.scan.likely import likely_port
 from agent.scan.report.memory import ScanMemory
 from agent.scan.scanner import FarmScanner
 from agent.selftest.copies import clear_left
@@ -113,7 +113,7 @@ class Daemon:
             self._site.territory,
             config.scan,
             self._site.scan_ports,
-            partial(likely_port, ports=self._site.ports),
+            partial(first_port, ports=self._site.ports),
             clock,
             look_timeout_s=self._site.look_timeout_s,
             on_met=self._telemetry.hurry,

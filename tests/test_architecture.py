@@ -55,8 +55,8 @@ SOCKET_CALLS = {
 MAY_OPEN_SOCKETS = (
     "drivers/wire.py", "drivers/doors.py", "drivers/rig/reach/inflow.py", "drivers/rig/reach/local.py",
     "drivers/rig/reach/login.py", "drivers/rig/reach/sessions.py", "drivers/rig/reach/ssh.py",
-    "agent/link/exchange.py", "agent/scan/asking/connects.py", "agent/scan/asking/routers.py", "agent/scan/asking/visit.py",
-    "agent/scan/netlink.py", "agent/firmware/download.py", "agent/local/socket.py",
+    "agent/link/exchange.py", "agent/scan/sweep/connects.py", "agent/scan/sweep/routers.py", "agent/scan/sweep/probe.py",
+    "agent/scan/kernel/netlink.py", "agent/firmware/download.py", "agent/local/socket.py",
     "agent/subscriptions/http.py", "agent/subscriptions/sui/graphql.py",
     "agent/rig/client.py", "agent/rig/server.py", "agent/cli/targets.py", "agent/host/door.py", "agent/host/lan.py",
     "agent/sinks/*", "agent/selftest/loopback.py", "agent/demo/*", "service/notify.py", "cloud/*", "simulator/*",

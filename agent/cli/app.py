@@ -211,7 +211,7 @@ def scan(
     """Look through address ranges for miners. What is said of each address is told."""
     from agent.cli.scans.command import run_scan
     from agent.cli.scans.view import RowsShown
-    from agent.scan.swept import Manner
+    from agent.scan.sweep.plan import Manner
 
     if fast and thorough:
         usage("--fast and --thorough do not go together", as_json)

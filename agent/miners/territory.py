@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address
 
 from agent.config.miners import MinersSection, ranges_of
 from contract.errors import BadParamsError, PolicyRefusedError
-from contract.ranges import Range, merge, parse_range
+from contract.ranges import Range, merge, number_of, parse_range
 
 
 class Territory:
@@ -81,7 +80,7 @@ class Territory:
         near: list[Range] = []
         around: list[Range] = []
         for ip in addresses:
-            number = int(IPv4Address(ip))
+            number = number_of(ip)
             block = Range(number & ~0xFF, number | 0xFF)
             around += (each for each in known if each.first <= number <= each.last)
             hosts = Range(block.first + 1, block.last - 1)

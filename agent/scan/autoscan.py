@@ -10,7 +10,7 @@ import structlog
 
 from agent.config.miners import ScanSection
 from agent.ports import Scanner
-from agent.scan.swept import Manner
+from agent.scan.sweep.plan import Manner
 from contract.clock import Clock
 from contract.errors import BadParamsError
 

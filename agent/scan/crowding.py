@@ -8,9 +8,9 @@ from typing import Final
 import msgspec
 import structlog
 
-from agent.scan.asking.cable import RESERVE
-from agent.scan.neighbours import NeighbourTable, TableLevel
-from agent.scan.routes import spans_by_route
+from agent.scan.kernel.neighbours import NeighbourTable, TableLevel
+from agent.scan.kernel.routes import spans_by_route
+from agent.scan.sweep.pending import RESERVE
 from contract.clock import Clock
 from contract.ranges import Range, merge, parse_range
 from contract.texts import counted

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from ipaddress import IPv4Address
 from typing import Final
 
 import structlog
@@ -14,13 +13,13 @@ from agent.config.miners import ScanSection
 from agent.miners.fleet import Fleet
 from agent.miners.missing import Absent
 from agent.miners.territory import Territory
-from agent.scan.neighbours import NeighbourTable
-from agent.scan.sweep import Sweep
-from agent.scan.swept import Manner, SweepPlan, Swept
+from agent.scan.kernel.neighbours import NeighbourTable
+from agent.scan.sweep.plan import Manner, SweepPlan, SweepRow
+from agent.scan.sweep.sweep import Sweep
 from contract.clock import Clock
 from contract.errors import MinerError
 from contract.miner import Identity, normalize_mac
-from contract.ranges import Range
+from contract.ranges import Range, number_of
 from drivers.doors import Doors
 from drivers.stranger import Stranger
 
@@ -126,9 +125,9 @@ class Hunt:
 
     async def _look_through(self, spans: tuple[Range, ...], wanted: tuple[Absent, ...]) -> None:
         loop = asyncio.get_running_loop()
-        heard: asyncio.Queue[Swept | None] = asyncio.Queue()
+        heard: asyncio.Queue[SweepRow | None] = asyncio.Queue()
 
-        def hear(batch: Sequence[Swept]) -> None:
+        def hear(batch: Sequence[SweepRow]) -> None:
             for each in batch:
                 if each.doors.open:
                     loop.call_soon_threadsafe(heard.put_nowait, each)
@@ -145,7 +144,7 @@ class Hunt:
                 self.asked += sweep.counts.addresses
             heard.put_nowait(None)
 
-        async def look(met: Swept) -> None:
+        async def look(met: SweepRow) -> None:
             try:
                 async with self._at_once:
                     if self._left_of(wanted):
@@ -161,14 +160,14 @@ class Hunt:
                 group.create_task(look(met), name=f"hunt-{met.ip}")
 
     def _plan(self, spans: tuple[Range, ...], wanted: tuple[Absent, ...]) -> SweepPlan:
-        likely = {each.ip: self._port_of(each.identity) for each in wanted}
-        count = Counter(likely.values())
+        first_ports = {each.ip: self._port_of(each.identity) for each in wanted}
+        count = Counter(first_ports.values())
         away = self._fleet.missing.addresses
-        known = frozenset(int(IPv4Address(ip)) for ip in self._fleet if ip not in away)
+        known = frozenset(number_of(ip) for ip in self._fleet if ip not in away)
         return SweepPlan(
             spans=spans,
             ports=tuple(sorted(self._ports, key=lambda port: -count[port])),
-            likely=likely,
+            first_ports=first_ports,
             manner=Manner.DEFAULT if sum(map(len, spans)) <= AT_ONCE else Manner.LOW,
             skip=known.__contains__,
         )

@@ -13,11 +13,11 @@ from agent.config.miners import ScanSection
 from agent.miners.fleet import Fleet
 from agent.miners.territory import Territory
 from agent.ports import AddressVerdict, ScanChanges, ScanSummary
-from agent.scan.likely import likely_ports
+from agent.scan.first_ports import first_ports
 from agent.scan.report.last import LastScan, changes_since
 from agent.scan.report.memory import CutScan, ScanMemory
-from agent.scan.running import Progress, ScanOrder, ScanRun
-from agent.scan.swept import Manner
+from agent.scan.run import Progress, ScanOrder, ScanRun
+from agent.scan.sweep.plan import Manner
 from agent.scan.visitor import OnHit, Visitor
 from agent.telemetry.buffer import ReadingBuffer
 from agent.telemetry.poller import Poller
@@ -84,7 +84,7 @@ class FarmScanner:
             spans=self._territory.select(ranges, max_addresses=self._section.max_addresses),
             skipped=self._territory.skipped(ranges),
             ports=self._ports,
-            likely=likely_ports(self._fleet),
+            first_ports=first_ports(self._fleet),
             manner=Manner(manner),
         )
         memory = self._memory

@@ -10,7 +10,7 @@ import structlog
 
 from agent.miners.fleet import Fleet, in_words
 from agent.ports import AddressVerdict, FoundMiner, OtherAddresses, ScanRow
-from agent.scan.swept import Swept
+from agent.scan.sweep.plan import SweepRow
 from agent.telemetry.buffer import ReadingBuffer
 from agent.telemetry.observation import is_other_device, look, message
 from agent.telemetry.poller import Poller
@@ -54,7 +54,7 @@ class Visitor:
         self._look_timeout_s = look_timeout_s
         self._on_hit = on_hit
 
-    async def visit(self, swept: Swept) -> Visited:
+    async def visit(self, swept: SweepRow) -> Visited:
         """Ask who is there. What that runs into is told, not raised."""
         driver, is_new, note = None, False, None
         verdict, banner = AddressVerdict.FAILED, None

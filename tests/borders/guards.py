@@ -890,26 +890,26 @@ def _first_steps() -> Iterator[Guard]:
         'yield Finding(OK, "ranges", str(error))',
         "tests/agent/cli/test_doctor.py::test_ranges_are_a_problem_to_the_doctor_as_to_the_scan",
     )
-    cable = "tests/agent/scan/test_sweep_on_a_cable.py::test_"
+    on_link = "tests/agent/scan/test_sweep_on_link.py::test_"
     yield Guard(
         "what found no place in the neighbour table is asked again",
-        "agent/scan/asking/segment.py",
-        "if visit.tries < _TRIES or self._cable.was_full:",
-        "if visit.tries < 0:",
-        f"{cable}nobody_on_a_large_segment_is_falsely_silent",
+        "agent/scan/sweep/on_link.py",
+        "if probe.tries < _TRIES or self._pending.was_full:",
+        "if probe.tries < 0:",
+        f"{on_link}nobody_on_a_large_segment_is_falsely_silent",
     )
     yield Guard(
         "nobody is silent behind a router that is not there",
-        "agent/scan/asking/routers.py",
-        'lost[router] = f"the router {shown(router)} does not answer"',
+        "agent/scan/sweep/routers.py",
+        'lost[router] = f"the router {address_of(router)} does not answer"',
         "pass",
-        f"{cable}without_its_router_an_address_is_not_asked",
+        f"{on_link}without_its_router_an_address_is_not_asked",
     )
     yield Guard(
         "nobody is silent whom this host cannot ask",
-        "agent/scan/sweep.py",
-        'visit.problem = f"{name} on this host"',
-        "visit.problem = None",
+        "agent/scan/sweep/sweep.py",
+        'probe.problem = f"{name} on this host"',
+        "probe.problem = None",
         "tests/agent/scan/test_sweep.py::test_what_this_host_cannot_reach_is_not_asked_and_never_silent",
     )
     yield Guard(
@@ -954,7 +954,7 @@ def _first_steps() -> Iterator[Guard]:
     )
     yield Guard(
         "who says nothing for long takes no place from others",
-        "agent/scan/running.py",
+        "agent/scan/run.py",
         "return at_once + min(self._slow, _SLOW_SHARE * at_once)",
         "return at_once",
         "tests/agent/scan/test_scanner.py::test_hosts_that_accept_and_say_nothing_hold_up_no_miner",

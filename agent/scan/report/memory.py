@@ -9,7 +9,6 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from ipaddress import IPv4Address
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -20,10 +19,9 @@ import structlog
 from agent.host.databases import reading_of
 from agent.ports import FoundMiner, OtherAddresses
 from agent.scan.report.last import LastScan, SeenMiner
-from agent.scan.report.verdicts import number_of
 from contract.clock import from_text, to_text
 from contract.link import NamedRange
-from contract.ranges import Range, merge
+from contract.ranges import Range, address_of, merge, number_of
 from service.files import make_private
 
 log = structlog.get_logger(__name__)
@@ -223,7 +221,7 @@ def _last(db: sqlite3.Connection, spans: tuple[Range, ...]) -> LastScan:
             "SELECT number, mac, make, model FROM seen WHERE number BETWEEN ? AND ?",
             (span.first, span.last),
         )
-        if (ip := str(IPv4Address(number)))
+        if (ip := address_of(number))
     }
     return LastScan(ended_at=ended_at, seen=seen, elsewhere={})
 
@@ -235,7 +233,7 @@ def _places(db: sqlite3.Connection, macs: tuple[str, ...]) -> dict[str, str]:
             "SELECT number FROM seen WHERE mac = ? ORDER BY at DESC LIMIT 1", (mac,)
         ).fetchone()
         if row is not None:
-            places[mac] = str(IPv4Address(row[0]))
+            places[mac] = address_of(row[0])
     return places
 
 

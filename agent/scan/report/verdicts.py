@@ -186,9 +186,3 @@ class Verdicts:
             self._sayings.append(saying)
             self._counts.append(0)
         return code
-
-
-def number_of(ip: str) -> int:
-    """An IPv4 address that is known to be one, as a number: cheaply, it is done for every address of a scan."""
-    first, second, third, fourth = ip.split(".")
-    return (int(first) << 24) + (int(second) << 16) + (int(third) << 8) + int(fourth)

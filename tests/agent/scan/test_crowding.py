@@ -1,4 +1,4 @@
-"""What the operator is told of a neighbour table that is too small. How full it is: test_sweep_on_a_cable.py."""
+"""What the operator is told of a neighbour table that is too small. How full it is: test_sweep_on_link.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import pytest
 
 from agent.scan.crowding import Crowding, CrowdWatch, crowd_notice
-from agent.scan.neighbours import TableLevel
+from agent.scan.kernel.neighbours import TableLevel
 from tests.virtual_time import VirtualClock
 
 

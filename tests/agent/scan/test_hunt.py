@@ -14,8 +14,8 @@ import pytest
 from agent.miners.inventory import Inventory
 from agent.miners.missing import AGAIN_S, AT_MOST_S, GATHER_S
 from agent.miners.site import Site, open_site
+from agent.scan.first_ports import first_port
 from agent.scan.hunt import REST_S, Hunt
-from agent.scan.likely import likely_port
 from contract.ranges import parse_range
 from simulator.farm import Farm
 from tests.agent.onfarm import config_for, free_base
@@ -70,7 +70,7 @@ async def hunting(
         site.territory,
         config.scan,
         site.scan_ports,
-        partial(likely_port, ports=site.ports),
+        partial(first_port, ports=site.ports),
         loop_clock(),
         look_timeout_s=site.look_timeout_s,
         on_met=met.append,

@@ -6,9 +6,9 @@ from itertools import islice
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.scan.asking.order import Marks, SweepOrder
-from agent.scan.asking.pace import Patience, on_link, routed, unhurried
-from agent.scan.swept import Manner
+from agent.scan.sweep.order import Marks, SweepOrder
+from agent.scan.sweep.pace import BURST_ON_LINK, BURST_ROUTED, Patience, paced, unhurried
+from agent.scan.sweep.plan import Manner
 from contract.ranges import Range, merge, parse_range
 
 
@@ -65,12 +65,16 @@ def test_a_pace_lets_so_many_go_in_a_second_and_a_burst_at_first() -> None:
             number += left
         return number
 
-    assert asked(routed(Manner.DEFAULT, 1000, 0.0), 10) in range(4096 + 9900, 4096 + 10_001)
-    assert asked(on_link(Manner.DEFAULT, 1000, 0.0), 10) in range(256 + 9900, 256 + 10_001)
-    assert asked(routed(Manner.LOW, 1000, 0.0), 10) in range(2480, 2530)
-    assert asked(routed(Manner.LOW, 100, 0.0), 10) in range(990, 1012)
+    assert asked(paced(Manner.DEFAULT, 1000, BURST_ROUTED, 0.0), 10) in range(
+        4096 + 9900, 4096 + 10_001
+    )
+    assert asked(paced(Manner.DEFAULT, 1000, BURST_ON_LINK, 0.0), 10) in range(
+        256 + 9900, 256 + 10_001
+    )
+    assert asked(paced(Manner.LOW, 1000, BURST_ROUTED, 0.0), 10) in range(2480, 2530)
+    assert asked(paced(Manner.LOW, 100, BURST_ROUTED, 0.0), 10) in range(990, 1012)
     assert asked(unhurried(1000, 0.0), 10) in range(9900, 10_100)
-    assert routed(Manner.FAST, 1, 0.0).left(0.0) >= 1_000_000
+    assert paced(Manner.FAST, 1, BURST_ROUTED, 0.0).left(0.0) >= 1_000_000
 
 
 def test_patience_grows_with_slow_answers_and_never_falls() -> None:

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 import pytest
 
 from agent.config.miners import ScanSection
-from agent.scan.sweep import Sweep
-from agent.scan.swept import Manner, SweepPlan, Swept
+from agent.scan.sweep.plan import Manner, SweepPlan, SweepRow
+from agent.scan.sweep.sweep import Sweep
 from contract.clock import SystemClock
 from contract.ranges import parse_range
 from tests.agent.onfarm import free_base
@@ -27,10 +27,10 @@ async def swept(
     plan: SweepPlan,
     section: ScanSection = QUICK,
     *,
-    on_row: Callable[[Swept], None] = lambda _row: None,
-) -> tuple[list[Swept], Sweep]:
+    on_row: Callable[[SweepRow], None] = lambda _row: None,
+) -> tuple[list[SweepRow], Sweep]:
     """All its rows, whose sockets are still open."""
-    rows: list[Swept] = []
+    rows: list[SweepRow] = []
 
     def came(batch) -> None:
         rows.extend(batch)
@@ -142,7 +142,9 @@ async def test_open_ports_go_on_connected_and_nothing_was_said_on_them() -> None
 
 
 async def test_known_addresses_come_first_at_the_port_that_answered_before() -> None:
-    plan = plan_of("127.0.2.1-127.0.2.40", ports=(9, 7), likely={"127.0.2.30": 7, "10.0.0.1": 9})
+    plan = plan_of(
+        "127.0.2.1-127.0.2.40", ports=(9, 7), first_ports={"127.0.2.30": 7, "10.0.0.1": 9}
+    )
     rows, _ = await swept(plan)
     assert rows[0].ip == "127.0.2.30"
     assert rows[0].asked[0] == 7
@@ -181,7 +183,7 @@ async def test_a_sweep_stops_soon_and_leaves_nothing_open() -> None:
     ip = free_base()
     section = ScanSection(connect_timeout_s=30.0)
     with silent_port(ip) as port:
-        rows: list[Swept] = []
+        rows: list[SweepRow] = []
         sweep = Sweep(plan_of(ip, ports=(port,)), section, CLOCK, rows.extend)
         running = asyncio.create_task(asyncio.to_thread(sweep.run))
         await until(lambda: sweep.counts.connects)

@@ -6,8 +6,8 @@ import tracemalloc
 import pytest
 
 from agent.ports import AddressVerdict
-from agent.scan.report.verdicts import ASKING, Saying, Verdicts, number_of
-from contract.ranges import parse_range
+from agent.scan.report.verdicts import ASKING, Saying, Verdicts
+from contract.ranges import number_of, parse_range
 
 SILENT = Saying(AddressVerdict.SILENT, (80, 4028))
 SILENT_SO_FAR = Saying(AddressVerdict.SILENT, (80,), is_final=False)

@@ -25,18 +25,19 @@ class Manner(StrEnum):
 
 
 class SweepPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """Which addresses (merged, disjoint, never listed), at which ports. `likely`: ports to ask first at known ones;
-    all others are asked at the first of `ports`. `skip` tells of an address, as a number, that it is not to be asked.
+    """Which addresses (merged, disjoint, never listed), at which ports. `first_ports`: which to ask first at known
+    ones; all others are asked at the first of `ports`. `skip` says of an address, as a number, that it is not to be
+    asked.
     """
 
     spans: tuple[Range, ...]
     ports: tuple[int, ...]
-    likely: Mapping[str, int] = {}
+    first_ports: Mapping[str, int] = {}
     manner: Manner = Manner.DEFAULT
     skip: Callable[[int], bool] | None = None
 
 
-class Swept(msgspec.Struct, frozen=True, kw_only=True):
+class SweepRow(msgspec.Struct, frozen=True, kw_only=True):
     """One address. Its open ports are in `doors`; `asked` are those that certainly got a SYN, so that those of them
     that are neither open nor refused are silent. `not_asked`: why this host could not ask (then nothing is said of the
     address). `is_final`: nothing more will be said of it by this sweep; else a second pass follows. `no_neighbour`: it

@@ -7,7 +7,6 @@ import itertools
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from ipaddress import IPv4Address
 from typing import Final
 
 import msgspec
@@ -22,12 +21,12 @@ from agent.ports import (
     ScanSummary,
 )
 from agent.scan.report.memory import CutScan, ScanRows
-from agent.scan.report.verdicts import ASKING, Saying, Verdicts, number_of
-from agent.scan.sweep import Sweep
-from agent.scan.swept import Manner, SweepPlan, Swept
+from agent.scan.report.verdicts import ASKING, Saying, Verdicts
+from agent.scan.sweep.plan import Manner, SweepPlan, SweepRow
+from agent.scan.sweep.sweep import Sweep
 from agent.scan.visitor import Visited, Visitor
 from contract.clock import Clock
-from contract.ranges import Range, merge
+from contract.ranges import Range, address_of, merge, number_of
 
 Progress = Callable[[ScanProgress], Awaitable[None]]
 OTHERS_MOST: Final = 10_000  # rows of addresses where no miner is
@@ -46,7 +45,7 @@ class ScanOrder(msgspec.Struct, frozen=True, kw_only=True):
     spans: tuple[Range, ...]
     skipped: tuple[tuple[Range, str], ...]
     ports: tuple[int, ...]
-    likely: Mapping[str, int]
+    first_ports: Mapping[str, int]
     manner: Manner
 
     @property
@@ -92,7 +91,7 @@ class ScanRun:
         self._first_pass_s: float | None = None
         self._is_seen_through = False
         self._sweep: Sweep | None = None
-        self._waiting: deque[Swept] = deque()
+        self._waiting: deque[SweepRow] = deque()
         self._at_work = self._slow = 0
         self._is_cut = False
 
@@ -138,7 +137,7 @@ class ScanRun:
         self.gave_way = False
         loop = asyncio.get_running_loop()
 
-        def swept(batch: Sequence[Swept]) -> None:
+        def swept(batch: Sequence[SweepRow]) -> None:
             hits = self._marked(batch)
             if hits or (not self._is_seen_through and not self._verdicts.unseen):
                 loop.call_soon_threadsafe(self._take, hits)
@@ -146,7 +145,7 @@ class ScanRun:
         plan = SweepPlan(
             spans=self.order.spans,
             ports=self.order.ports,
-            likely=self.order.likely,
+            first_ports=self.order.first_ports,
             manner=self.order.manner,
             skip=self._verdicts.is_final,
         )
@@ -212,7 +211,7 @@ class ScanRun:
             sweep.stop()
             await running
 
-    def _marked(self, batch: Sequence[Swept]) -> list[Swept]:
+    def _marked(self, batch: Sequence[SweepRow]) -> list[SweepRow]:
         """On the sweeping thread, for every address: those where a port is open are to be looked at."""
         hits = []
         for each in batch:
@@ -228,7 +227,7 @@ class ScanRun:
 
     # --- who is there ---
 
-    def _take(self, hits: list[Swept]) -> None:
+    def _take(self, hits: list[SweepRow]) -> None:
         """They are looked at as soon as somebody is free. Where many wait, their sockets do not."""
         self._is_seen_through = self._is_seen_through or not self._verdicts.unseen
         for each in hits:
@@ -352,7 +351,7 @@ class ScanRun:
             first = span.first
             if said.verdict in (AddressVerdict.UNKNOWN, AddressVerdict.FAILED):
                 for number in range(span.first, span.last + 1):
-                    own = self._others.get(str(IPv4Address(number)))
+                    own = self._others.get(address_of(number))
                     if own is None:
                         continue
                     if first < number:
@@ -363,7 +362,7 @@ class ScanRun:
                 yield _row(Range(first, span.last), said)
 
 
-def _saying(swept: Swept) -> Saying:
+def _saying(swept: SweepRow) -> Saying:
     """Of an address where no port is open."""
     if swept.not_asked is not None:
         return Saying(AddressVerdict.NOT_ASKED, note=swept.not_asked, is_final=swept.is_final)

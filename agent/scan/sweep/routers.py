@@ -6,10 +6,10 @@ import socket
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from agent.scan.asking.segment import FULL
-from agent.scan.asking.visit import shown
-from agent.scan.neighbours import NeighbourState, NeighbourTable
+from agent.scan.kernel.neighbours import NeighbourState, NeighbourTable
+from agent.scan.sweep.on_link import FULL
 from contract.clock import Clock
+from contract.ranges import address_of
 
 _PATIENCE_S: Final = 30.0
 _SOON_S: Final = 0.002  # a router that is there answers at once
@@ -38,7 +38,7 @@ def lost_routers(
                 if state is NeighbourState.THERE:
                     del open_ones[router]
                 elif state is NeighbourState.NOBODY and router in asking:
-                    lost[router] = f"the router {shown(router)} does not answer"
+                    lost[router] = f"the router {address_of(router)} does not answer"
                     del open_ones[router]
                 elif state is not NeighbourState.ASKED:
                     if router in asking:  # it found no place

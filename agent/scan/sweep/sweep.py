@@ -9,23 +9,22 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from ipaddress import IPv4Address
 from itertools import chain
 from typing import Final
 
 from agent.config.miners import ScanSection
-from agent.scan.asking.cable import Cable, CableFinding
-from agent.scan.asking.connects import SHORTAGES, ConnectOutcome, Connects
-from agent.scan.asking.order import Marks, SweepOrder
-from agent.scan.asking.pace import Patience, on_link, routed, unhurried
-from agent.scan.asking.routers import lost_routers
-from agent.scan.asking.segment import Segment
-from agent.scan.asking.visit import NO_PLACE, HandedOn, Lane, Visit
-from agent.scan.neighbours import NeighbourTable
-from agent.scan.routes import SpansByRoute, spans_by_route
-from agent.scan.swept import Manner, SweepCounts, SweepPlan, Swept
+from agent.scan.kernel.neighbours import NeighbourTable
+from agent.scan.kernel.routes import SpansByRoute, spans_by_route
+from agent.scan.sweep.connects import SHORTAGES, ConnectOutcome, Connects
+from agent.scan.sweep.on_link import OnLinkProbes
+from agent.scan.sweep.order import Marks, SweepOrder
+from agent.scan.sweep.pace import BURST_ON_LINK, BURST_ROUTED, Patience, paced, unhurried
+from agent.scan.sweep.pending import PendingNeighbours, Resolution
+from agent.scan.sweep.plan import Manner, SweepCounts, SweepPlan, SweepRow
+from agent.scan.sweep.probe import NO_PLACE, HandedOn, Probe, ProbeQueue
+from agent.scan.sweep.routers import lost_routers
 from contract.clock import Clock
-from contract.ranges import Range
+from contract.ranges import Range, number_of
 from drivers.doors import hang_up
 
 _TURN: Final = 256  # addresses that are begun before answers are looked for
@@ -48,7 +47,7 @@ class Sweep:
         plan: SweepPlan,
         section: ScanSection,
         clock: Clock,
-        on_swept: Callable[[Sequence[Swept]], None],
+        on_swept: Callable[[Sequence[SweepRow]], None],
         *,
         neighbours: NeighbourTable | None = None,
     ) -> None:
@@ -62,15 +61,15 @@ class Sweep:
         self._stop = threading.Event()
         self._patience = Patience(section.connect_timeout_s)
         self._connects = Connects(clock, self._patience, section.sockets_max)
-        self._likely = {int(IPv4Address(ip)): port for ip, port in plan.likely.items()}
-        self._rows: list[Swept] = []
-        self._open = 0  # visits that have not ended
-        self._more: deque[tuple[Visit, int]] = deque()  # further ports of those under way
-        self._graces: deque[tuple[float, Visit]] = deque()
+        self._first_ports = {number_of(ip): port for ip, port in plan.first_ports.items()}
+        self._rows: list[SweepRow] = []
+        self._open = 0  # probes that have not ended
+        self._more: deque[tuple[Probe, int]] = deque()  # further ports of those under way
+        self._graces: deque[tuple[float, Probe]] = deque()
         self._handed_on = HandedOn(section.sockets_max // _HELD_SHARE)
         self._short_since: float | None = None
         self._short_until = 0.0
-        self._segment: Segment | None = None
+        self._on_link: OnLinkProbes | None = None
 
     def stop(self) -> None:
         """End soon; may be called from any thread."""
@@ -85,9 +84,9 @@ class Sweep:
                 while not self._stop.is_set() and self._turn():
                     pass
             finally:
-                for _, visit in self._graces:
-                    if not visit.has_ended:
-                        visit.hang_up()
+                for _, probe in self._graces:
+                    if not probe.has_ended:
+                        probe.hang_up()
                 self._flush()
 
     def _prepare(self, stack: ExitStack) -> None:
@@ -96,14 +95,16 @@ class Sweep:
         try:
             elsewhere = self._guarded(spans_by_route(plan.spans), stack)
         except OSError as error:
-            self._segment, self.counts.unguarded = None, str(error)
-        self._order = SweepOrder(elsewhere, self._likely)
+            self._on_link, self.counts.unguarded = None, str(error)
+        self._order = SweepOrder(elsewhere, self._first_ports)
         self._first_open = 0
         self._marks: Marks | None = None
         if plan.manner in (Manner.DEFAULT, Manner.LOW) and len(plan.ports) > 1:
             self._marks = Marks(sum(len(span) for span in elsewhere))
-        self._first = Lane(self._asked(self._order), routed(plan.manner, per_s, now))
-        self._second: Lane | None = None
+        self._first = ProbeQueue(
+            self._asked(self._order), paced(plan.manner, per_s, BURST_ROUTED, now)
+        )
+        self._second: ProbeQueue | None = None
 
     def _guarded(self, ways: SpansByRoute, stack: ExitStack) -> tuple[Range, ...]:
         """Mind the neighbour table. What is behind a lost router is done with at once; gives what else is not on own
@@ -112,28 +113,30 @@ class Sweep:
         plan, now = self._plan, self._clock.mono()
         table = self._neighbours or stack.enter_context(NeighbourTable())
         if ways.on_link:
-            pace = on_link(plan.manner, self._section.addresses_per_s, now)
-            order = SweepOrder(ways.on_link, self._likely)
-            self._segment = Segment(Lane(self._asked(order), pace), Cable(table, self._clock))
-        lanes = {
-            router: Lane(self._asked(SweepOrder(spans)), unhurried(1, now))
+            pace = paced(plan.manner, self._section.addresses_per_s, BURST_ON_LINK, now)
+            order = SweepOrder(ways.on_link, self._first_ports)
+            self._on_link = OnLinkProbes(
+                ProbeQueue(self._asked(order), pace), PendingNeighbours(table, self._clock)
+            )
+        queues = {
+            router: ProbeQueue(self._asked(SweepOrder(spans)), unhurried(1, now))
             for router, spans in ways.behind.items()
         }
-        first = {router: visit for router, lane in lanes.items() if (visit := lane.next())}
-        targets = {router: (visit.ip, plan.ports[0]) for router, visit in first.items()}
+        first = {router: probe for router, queue in queues.items() if (probe := queue.next())}
+        targets = {router: (probe.ip, plan.ports[0]) for router, probe in first.items()}
         lost = lost_routers(targets, table, self._clock, self._stop.wait)
         for router, problem in lost.items():
-            self._leave_out(chain([first[router]], iter(lanes[router].next, None)), problem)
+            self._leave_out(chain([first[router]], iter(queues[router].next, None)), problem)
         return ways.elsewhere(lost)
 
-    def _leave_out(self, visits: Iterable[Visit], problem: str) -> None:
+    def _leave_out(self, probes: Iterable[Probe], problem: str) -> None:
         """None of them is asked, and this is why."""
-        for visit in visits:
+        for probe in probes:
             if self._stop.is_set():
                 return
-            visit.problem, visit.place = problem, NO_PLACE
+            probe.problem, probe.place = problem, NO_PLACE
             self._open += 1
-            self._end(visit)
+            self._end(probe)
             if len(self._rows) >= _TURN:
                 self._flush()
 
@@ -152,11 +155,11 @@ class Sweep:
             self._note(answer)
         now = self._clock.mono()
         while self._graces and self._graces[0][0] <= now:
-            visit = self._graces.popleft()[1]
-            if not visit.has_ended:
-                self._end(visit)
-        if self._segment is not None and self._segment.is_due:
-            self._look(self._segment)
+            probe = self._graces.popleft()[1]
+            if not probe.has_ended:
+                self._end(probe)
+        if self._on_link is not None and self._on_link.is_due:
+            self._look(self._on_link)
         self._flush()
         return not self._is_done()
 
@@ -170,19 +173,19 @@ class Sweep:
             if not further.has_ended and not self._ask(further, port):
                 return False
         begun = 0
-        if self._segment is not None:
-            for watched in self._segment.next(min(_TURN, connects.room), now):
+        if self._on_link is not None:
+            for watched in self._on_link.next(min(_TURN, connects.room), now):
                 begun += 1
                 if not self._start(watched):
                     return False
-        lane = self._first
-        while begun < _TURN and connects.room > 0 and lane.pace.left(now) > 0:
-            if (visit := lane.next()) is None:
+        queue = self._first
+        while begun < _TURN and connects.room > 0 and queue.pace.left(now) > 0:
+            if (probe := queue.next()) is None:
                 break
-            lane.pace.spend(1)
+            queue.pace.spend(1)
             self._first_open += 1
             begun += 1
-            if not self._start(visit):
+            if not self._start(probe):
                 return False
         if self._first.is_empty and self._first_open == 0 and self._marks is not None:
             begun += self._begin_second(now, _TURN - begun)
@@ -194,56 +197,56 @@ class Sweep:
         if self._second is None:
             per_s = self._first.pace.per_s or self._section.addresses_per_s
             marked = ((NO_PLACE, number) for number in self._marks.of(self._order))
-            self._second = Lane(marked, unhurried(per_s, now))
+            self._second = ProbeQueue(marked, unhurried(per_s, now))
             self.counts.second_pass_left = self._marks.number
-        lane, ports = self._second, len(self._plan.ports)
+        queue, ports = self._second, len(self._plan.ports)
         begun = 0
-        while begun < most and self._connects.room >= ports and lane.pace.left(now) > 0:
-            if (visit := lane.next()) is None:
+        while begun < most and self._connects.room >= ports and queue.pace.left(now) > 0:
+            if (probe := queue.next()) is None:
                 break
-            lane.pace.spend(1)
+            queue.pace.spend(1)
             begun += 1
             self.counts.second_pass_left -= 1
             self._open += 1
-            visit.waiting = 0
-            visit.asked = (self._first_port(visit),)
-            self._ask_rest(visit)
+            probe.waiting = 0
+            probe.asked = (self._first_port(probe),)
+            self._ask_rest(probe)
             while self._more:
                 if not self._ask(*self._more.popleft()):
                     return begun
         return begun
 
-    def _start(self, visit: Visit) -> bool:
+    def _start(self, probe: Probe) -> bool:
         """Ask at the first port. `False`: this host cannot begin more now."""
-        visit.tries += 1
-        if visit.tries == 1:
+        probe.tries += 1
+        if probe.tries == 1:
             self._open += 1
             self.counts.addresses += 1
-        is_begun = self._ask(visit, self._first_port(visit))
-        if self._plan.manner is Manner.THOROUGH and not visit.has_ended:
-            self._ask_rest(visit)
+        is_begun = self._ask(probe, self._first_port(probe))
+        if self._plan.manner is Manner.THOROUGH and not probe.has_ended:
+            self._ask_rest(probe)
         return is_begun
 
-    def _first_port(self, visit: Visit) -> int:
-        return self._likely.get(visit.number, self._plan.ports[0])
+    def _first_port(self, probe: Probe) -> int:
+        return self._first_ports.get(probe.number, self._plan.ports[0])
 
-    def _ask_rest(self, visit: Visit) -> None:
+    def _ask_rest(self, probe: Probe) -> None:
         """The other ports, beside the first wave."""
-        if visit.is_whole:
+        if probe.is_whole:
             return
-        visit.is_whole = True
-        first = self._first_port(visit)
+        probe.is_whole = True
+        first = self._first_port(probe)
         for port in self._plan.ports:
             if port != first:
-                visit.waiting += 1
-                self._more.append((visit, port))
+                probe.waiting += 1
+                self._more.append((probe, port))
 
-    def _ask(self, visit: Visit, port: int) -> bool:
+    def _ask(self, probe: Probe, port: int) -> bool:
         """Send a SYN. `False`: not yet, this host lacks something."""
-        answer = self._connects.begin(visit, visit.ip, port)
+        answer = self._connects.begin(probe, probe.ip, port)
         if answer is None or answer.is_from_there:
-            if port not in visit.asked:
-                visit.asked += (port,)
+            if port not in probe.asked:
+                probe.asked += (port,)
             self._short_since = None
             if answer is not None:
                 self._note(answer)
@@ -253,78 +256,78 @@ class Sweep:
         if answer.code in SHORTAGES:
             since = self._short_since = self._short_since or now
             if now - since < _SHORT_MAX_S:
-                self._more.appendleft((visit, port))
+                self._more.appendleft((probe, port))
                 self._short_until = now + _SHORT_S
                 self._connects.most = max(_LEAST_AT_ONCE, self._connects.under_way)
                 return False
-        visit.problem = f"{name} on this host"
-        visit.waiting -= 1
-        if visit.waiting == 0:
-            self._end(visit)
+        probe.problem = f"{name} on this host"
+        probe.waiting -= 1
+        if probe.waiting == 0:
+            self._end(probe)
         return True
 
     def _note(self, answer: ConnectOutcome) -> None:
-        visit = answer.visit
-        visit.waiting -= 1
-        if visit.has_ended:
+        probe = answer.probe
+        probe.waiting -= 1
+        if probe.has_ended:
             if answer.sock is not None:
                 hang_up(answer.sock)
             return
         if answer.sock is not None:
-            if not visit.sockets:
+            if not probe.sockets:
                 grace_s = self._patience.timeout_s / _GRACE_SHARE
-                self._graces.append((self._clock.mono() + grace_s, visit))
-            visit.sockets[answer.port] = answer.sock
+                self._graces.append((self._clock.mono() + grace_s, probe))
+            probe.sockets[answer.port] = answer.sock
         if answer.code in (0, errno.ECONNRESET):
-            visit.open += (answer.port,)
+            probe.open += (answer.port,)
         elif answer.code == errno.ECONNREFUSED:
-            visit.refused += (answer.port,)
-        if visit.has_answered:
-            if self._segment is not None:
-                self._segment.unwatch(visit)
-            self._ask_rest(visit)
-        if visit.waiting == 0:
-            self._end(visit)
+            probe.refused += (answer.port,)
+        if probe.has_answered:
+            if self._on_link is not None:
+                self._on_link.unwatch(probe)
+            self._ask_rest(probe)
+        if probe.waiting == 0:
+            self._end(probe)
 
-    def _look(self, segment: Segment) -> None:
+    def _look(self, on_link: OnLinkProbes) -> None:
         """What the neighbour table says of those on own networks."""
-        for visit, finding in segment.look():
+        for probe, finding in on_link.look():
             match finding:
-                case CableFinding.THERE:
+                case Resolution.THERE:
                     if (
-                        visit.waiting == 0
+                        probe.waiting == 0
                     ):  # it took longer to be found than its connect was waited for
-                        visit.waiting = 1
-                        self._more.append((visit, self._first_port(visit)))
-                    self._ask_rest(visit)
-                case CableFinding.NOBODY:
-                    self._end(visit, no_neighbour=True)
-                case CableFinding.MISSING:
-                    self._end(visit)
-        for visit in segment.left_out():
-            self._open += visit.tries == 0
-            self._end(visit)
-        self.counts.asked_again = segment.asked_again
+                        probe.waiting = 1
+                        self._more.append((probe, self._first_port(probe)))
+                    self._ask_rest(probe)
+                case Resolution.NOBODY:
+                    self._end(probe, no_neighbour=True)
+                case Resolution.MISSING:
+                    self._end(probe)
+        for probe in on_link.left_out():
+            self._open += probe.tries == 0
+            self._end(probe)
+        self.counts.asked_again = on_link.asked_again
 
-    def _end(self, visit: Visit, *, no_neighbour: bool = False) -> None:
+    def _end(self, probe: Probe, *, no_neighbour: bool = False) -> None:
         """There is no more to wait for at this address, unless the neighbour table may still say something."""
-        if self._segment is not None and self._segment.watches(visit):
-            if visit.problem is None:
+        if self._on_link is not None and self._on_link.watches(probe):
+            if probe.problem is None:
                 return
-            self._segment.unwatch(visit)
-        visit.has_ended = True
+            self._on_link.unwatch(probe)
+        probe.has_ended = True
         self._open -= 1
         is_final = True
-        if visit.place != NO_PLACE:
+        if probe.place != NO_PLACE:
             self._first_open -= 1
-            is_whole = visit.is_whole or visit.problem is not None
+            is_whole = probe.is_whole or probe.problem is not None
             if self._marks is not None and not is_whole:
-                self._marks.add(visit.place)
+                self._marks.add(probe.place)
                 is_final = False
-        row = visit.row(is_final=is_final, no_neighbour=no_neighbour)
+        row = probe.row(is_final=is_final, no_neighbour=no_neighbour)
         self.counts.not_asked += row.not_asked is not None
         self.counts.no_neighbour += no_neighbour
-        if visit.sockets:
+        if probe.sockets:
             self._handed_on.add(row.doors)
         self._rows.append(row)
 
@@ -335,19 +338,19 @@ class Sweep:
             self._on_swept(rows)
 
     def _is_done(self) -> bool:
-        segment = self._segment
-        if not self._first.is_empty or self._more or (segment and not segment.is_begun):
+        on_link = self._on_link
+        if not self._first.is_empty or self._more or (on_link and not on_link.is_begun):
             return False
         if self._marks is not None and (self._second is None or not self._second.is_empty):
             return False
-        if segment is None or self._open == 0:
+        if on_link is None or self._open == 0:
             return self._open == 0
-        if segment.waits_alone != self._open:
+        if on_link.waits_alone != self._open:
             return False
-        self._look(segment)
-        if not self._more and segment.is_begun:
-            for visit in segment.silent():
-                self._end(visit, no_neighbour=True)
+        self._look(on_link)
+        if not self._more and on_link.is_begun:
+            for probe in on_link.silent():
+                self._end(probe, no_neighbour=True)
         self._flush()
         return self._open == 0
 
@@ -361,11 +364,11 @@ class Sweep:
             until = min(until, self._connects.next_overdue_mono)
         if self._graces:
             until = min(until, self._graces[0][0])
-        if self._segment is not None and self._segment.due_mono is not None:
-            until = min(until, self._segment.due_mono)
+        if self._on_link is not None and self._on_link.due_mono is not None:
+            until = min(until, self._on_link.due_mono)
         if self._connects.room > len(self._plan.ports):
-            lanes = [self._first, self._second] if self._first_open == 0 else [self._first]
-            for lane in lanes:
-                if lane is not None and not lane.is_empty:
-                    until = min(until, now + max(_PACE_S, lane.pace.wait_s))
+            queues = [self._first, self._second] if self._first_open == 0 else [self._first]
+            for queue in queues:
+                if queue is not None and not queue.is_empty:
+                    until = min(until, now + max(_PACE_S, queue.pace.wait_s))
         return max(0.0, until - now)

@@ -15,7 +15,7 @@ from typing import Final, Self
 
 import msgspec
 
-from agent.scan.netlink import IPV4, Netlink, attributes
+from agent.scan.kernel.netlink import IPV4, Netlink, attributes
 
 _GET_NEIGHBOURS, _GET_TABLES = 30, 66
 _NEIGHBOUR: Final = struct.Struct("=BBHiHBB")  # family, -, -, interface, state, flags, type

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from agent.scan.swept import Manner
+from agent.scan.sweep.plan import Manner
 
 # The kernel sends a second SYN after this time, and what answers only that one is to be heard.
 _RETRY_S: Final = 1.0
 _TIMEOUT_MAX_S: Final = 5.0
 _ROUND_TRIPS: Final = 2
 _WEIGHT: Final = 1 / 8  # of the latest answer in the mean
-_BURST_ROUTED: Final = 4096
-_BURST_ON_LINK: Final = 256  # each is a broadcast to everybody there
+BURST_ROUTED: Final = 4096
+BURST_ON_LINK: Final = 256  # each is a broadcast to everybody there
 _LOW_PER_S: Final = 250
 _SLICE_S: Final = 0.1  # without bursts, what may be caught up with after other work
 
@@ -43,22 +43,13 @@ class Allowance:
         return 0.0 if self.per_s is None else max(0.0, (1.0 - self._left) / self.per_s)
 
 
-def routed(manner: Manner, per_s: int, now_mono: float) -> Allowance:
-    """Of addresses behind routers, or of this host."""
+def paced(manner: Manner, per_s: int, burst: int, now_mono: float) -> Allowance:
+    """What a manner allows: the burst for whom somebody waits."""
     if manner is Manner.FAST:
         return Allowance(None, 0, now_mono)
     if manner is Manner.LOW:
         return unhurried(min(per_s, _LOW_PER_S), now_mono)
-    return Allowance(per_s, _BURST_ROUTED, now_mono)
-
-
-def on_link(manner: Manner, per_s: int, now_mono: float) -> Allowance:
-    """Of addresses on a cable of this host, which the room in its neighbour table bounds besides."""
-    if manner is Manner.FAST:
-        return Allowance(None, 0, now_mono)
-    if manner is Manner.LOW:
-        return unhurried(min(per_s, _LOW_PER_S), now_mono)
-    return Allowance(per_s, _BURST_ON_LINK, now_mono)
+    return Allowance(per_s, burst, now_mono)
 
 
 def unhurried(per_s: float, now_mono: float) -> Allowance:

@@ -1,4 +1,4 @@
-"""An address under way in a sweep, and the lanes that addresses wait in."""
+"""An address under way in a sweep, and the queues that addresses wait in."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Final
 
 import msgspec
 
-from agent.scan.asking.pace import Allowance
-from agent.scan.swept import Swept
+from agent.scan.sweep.pace import Allowance
+from agent.scan.sweep.plan import SweepRow
+from contract.ranges import address_of
 from drivers.doors import Doors, hang_up
 
 NO_PLACE: Final = -1
@@ -18,7 +19,7 @@ _NO_DOORS: Final = (
 )  # of all without an open port or a refused one: it holds no socket, so nothing in it changes
 
 
-class Visit(msgspec.Struct):
+class Probe(msgspec.Struct):
     """`place`: in the order of the first pass, by which a second one finds it. `waiting`: connects that have not ended,
     or not begun. `is_whole`: all ports have been thought of. `tries`: how often it was begun.
     """
@@ -40,12 +41,12 @@ class Visit(msgspec.Struct):
     def has_answered(self) -> bool:
         return bool(self.open or self.refused)
 
-    def row(self, *, is_final: bool, no_neighbour: bool = False) -> Swept:
+    def row(self, *, is_final: bool, no_neighbour: bool = False) -> SweepRow:
         """What there is to say of it by now; its sockets go along."""
         doors = _NO_DOORS
         if self.open or self.refused:
             doors = Doors(frozenset(self.open), frozenset(self.refused), self.sockets)
-        return Swept(
+        return SweepRow(
             ip=self.ip,
             doors=doors,
             asked=self.asked,
@@ -79,23 +80,18 @@ class HandedOn:
         return sum(len(each.sockets) for each in self._doors)
 
 
-class Lane:
-    """Addresses still to be begun, as place and number, with their pace."""
+class ProbeQueue:
+    """Probes still to be begun, and their pace."""
 
     def __init__(self, order: Iterator[tuple[int, int]], pace: Allowance) -> None:
         self._order = order
         self.pace = pace
         self.is_empty = False
 
-    def next(self) -> Visit | None:
+    def next(self) -> Probe | None:
         """The next; `None`, and `is_empty`, where there are no more."""
         place, number = next(self._order, (NO_PLACE, -1))
         if number < 0:
             self.is_empty = True
             return None
-        return Visit(number, shown(number), place)
-
-
-def shown(number: int) -> str:
-    """An address as it is written; four times as quick as `ipaddress`."""
-    return f"{number >> 24}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+        return Probe(number, address_of(number), place)

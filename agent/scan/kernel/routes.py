@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from agent.scan.netlink import IPV4, Netlink, attributes
+from agent.scan.kernel.netlink import IPV4, Netlink, attributes
 from contract.ranges import Range, merge
 
 _GET_ROUTES, _GET_LINK = 26, 18

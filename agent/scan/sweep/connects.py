@@ -14,8 +14,8 @@ from typing import Final, Self
 
 import msgspec
 
-from agent.scan.asking.pace import Patience
-from agent.scan.asking.visit import Visit
+from agent.scan.sweep.pace import Patience
+from agent.scan.sweep.probe import Probe
 from contract.clock import Clock
 
 # This host lacks something for a moment: files, memory, ports.
@@ -35,7 +35,7 @@ _FILES_SHARE: Final = (
 class ConnectOutcome(msgspec.Struct, frozen=True):
     """How a connect ended. `code` 0: accepted, and the socket is the taker's; ETIMEDOUT: nothing came."""
 
-    visit: Visit
+    probe: Probe
     port: int
     code: int
     took_s: float
@@ -51,13 +51,13 @@ class _Flight(msgspec.Struct):
     """A connect under way; `sock` None: it has ended."""
 
     sock: socket.socket | None
-    visit: Visit
+    probe: Probe
     port: int
     began_mono: float
 
 
 class Connects:
-    """Connects on behalf of visits. Not for more than one thread."""
+    """Connects on behalf of probes. Not for more than one thread."""
 
     def __init__(self, clock: Clock, patience: Patience, most: int) -> None:
         """At most `most` at once, and never so many that the rest of the process lacks files."""
@@ -93,27 +93,27 @@ class Connects:
     def under_way(self) -> int:
         return len(self._flights)
 
-    def begin(self, visit: Visit, ip: str, port: int) -> ConnectOutcome | None:
+    def begin(self, probe: Probe, ip: str, port: int) -> ConnectOutcome | None:
         """Send a SYN. `None`: the answer comes by `collect`. An answer at once may be an error of this host, with the
         errno of that and nothing sent.
         """
         try:
             sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         except OSError as error:
-            return ConnectOutcome(visit, port, error.errno or errno.EIO, 0.0, None)
+            return ConnectOutcome(probe, port, error.errno or errno.EIO, 0.0, None)
         try:
             code = sock.connect_ex((ip, port))
         except OSError as error:
             code = error.errno or errno.EIO
         if code == errno.EINPROGRESS:
             self.begun += 1
-            flight = _Flight(sock, visit, port, self._clock.mono())
+            flight = _Flight(sock, probe, port, self._clock.mono())
             self._flights[sock.fileno()] = flight
             self._by_age.append(flight)
             self._poll.register(sock, _WATCHED)
             return None
         self.begun += code in _ANSWERS
-        return self._answer(sock, visit, port, code, 0.0)
+        return self._answer(sock, probe, port, code, 0.0)
 
     def collect(self, wait_s: float) -> list[ConnectOutcome]:
         """What has been answered; waits so long for the first."""
@@ -128,7 +128,7 @@ class Connects:
             if code in _ANSWERS:
                 self._patience.note(took_s)
             sock, flight.sock = flight.sock, None
-            answers.append(self._answer(sock, flight.visit, flight.port, code, took_s))
+            answers.append(self._answer(sock, flight.probe, flight.port, code, took_s))
         return answers
 
     def overdue(self) -> Iterator[ConnectOutcome]:
@@ -143,7 +143,7 @@ class Connects:
             flight.sock.close()
             flight.sock = None
             took_s = self._patience.timeout_s
-            yield ConnectOutcome(flight.visit, flight.port, errno.ETIMEDOUT, took_s, None)
+            yield ConnectOutcome(flight.probe, flight.port, errno.ETIMEDOUT, took_s, None)
 
     @property
     def next_overdue_mono(self) -> float | None:
@@ -152,14 +152,14 @@ class Connects:
         return self._by_age[0].began_mono + self._patience.timeout_s
 
     def _answer(
-        self, sock: socket.socket, visit: Visit, port: int, code: int, took_s: float
+        self, sock: socket.socket, probe: Probe, port: int, code: int, took_s: float
     ) -> ConnectOutcome:
         if code == 0 and _is_itself(sock):
             code = errno.ECONNREFUSED
         if code != 0:
             sock.close()
-            return ConnectOutcome(visit, port, code, took_s, None)
-        return ConnectOutcome(visit, port, code, took_s, sock)
+            return ConnectOutcome(probe, port, code, took_s, None)
+        return ConnectOutcome(probe, port, code, took_s, sock)
 
 
 def _is_itself(sock: socket.socket) -> bool:

@@ -16,10 +16,10 @@ import msgspec
 
 from agent.config.miners import ScanSection
 from agent.scan.crowding import crowding
-from agent.scan.neighbours import NeighbourTable
-from agent.scan.routes import spans_by_route
-from agent.scan.sweep import Sweep
-from agent.scan.swept import Manner, SweepPlan, Swept
+from agent.scan.kernel.neighbours import NeighbourTable
+from agent.scan.kernel.routes import spans_by_route
+from agent.scan.sweep.plan import Manner, SweepPlan, SweepRow
+from agent.scan.sweep.sweep import Sweep
 from contract.clock import SystemClock
 from contract.ranges import parse_range
 from service.limits import raise_open_files
@@ -47,7 +47,7 @@ def sweep(manner: Manner, ports: tuple[int, ...], ranges: list[str]) -> dict[str
     began, last_first = clock.mono(), 0.0
     rows: dict[str, tuple[object, ...]] = {}
 
-    def came(batch: Sequence[Swept]) -> None:
+    def came(batch: Sequence[SweepRow]) -> None:
         nonlocal last_first
         for each in batch:
             if each.ip not in rows:

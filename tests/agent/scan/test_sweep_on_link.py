@@ -25,7 +25,7 @@ _OTHERS_LEAVE = 64  # places in the neighbour table
 
 
 def inside(role: str, *words: object) -> list[str]:
-    return [sys.executable, "-m", "tests.agent.scan.on_cable", role, *map(str, words)]
+    return [sys.executable, "-m", "tests.agent.scan.on_link", role, *map(str, words)]
 
 
 def swept(cable: Cable, *ranges: str, manner: str = "default", ports=_PORTS) -> dict[str, Any]:

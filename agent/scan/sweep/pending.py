@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from agent.scan.neighbours import Neighbours, NeighbourState, NeighbourTable, TableLevel
+from agent.scan.kernel.neighbours import Neighbours, NeighbourState, NeighbourTable, TableLevel
 from contract.clock import Clock
 
 log = structlog.get_logger(__name__)
@@ -25,7 +25,7 @@ _GROWS_AFTER_S: Final = 5.0  # that nothing found no place
 _STALLED_S: Final = 30.0
 
 
-class CableFinding(IntEnum):
+class Resolution(IntEnum):
     """What the table says of an address that was asked."""
 
     MISSING = 1  # nothing was sent to it
@@ -41,7 +41,7 @@ class _Seen(IntEnum):
     GONE_ONCE = 3  # a table that changes while it is told may leave one out
 
 
-class Cable:
+class PendingNeighbours:
     """The addresses on own networks that are waited for, and the room for more."""
 
     def __init__(self, table: NeighbourTable, clock: Clock) -> None:
@@ -83,7 +83,7 @@ class Cable:
         """All that are waited for have been asked."""
         return _Seen.NOT_YET not in self._waiting.values()
 
-    def look(self) -> list[tuple[int, CableFinding]]:
+    def look(self) -> list[tuple[int, Resolution]]:
         """Read the table. Gives what has become of those that are waited for; they are waited for no longer."""
         began = self._clock.mono()
         self.due_mono = began + _READ_EVERY_S
@@ -98,28 +98,28 @@ class Cable:
         places = level.threshold - RESERVE + own
         self._capacity = places - (level.entries - seen.spare)
         self._adapt(level, places - seen.held, began)
-        placed -= sum(verdict is CableFinding.MISSING for _, verdict in verdicts)
+        placed -= sum(verdict is Resolution.MISSING for _, verdict in verdicts)
         if placed or not verdicts:
             self._progress_mono = began
         took_s = self._clock.mono() - began
         self.due_mono = began + max(_READ_EVERY_S, took_s * _COST_SHARE)
         return verdicts
 
-    def _verdicts(self, seen: Neighbours) -> list[tuple[int, CableFinding]]:
-        verdicts: list[tuple[int, CableFinding]] = []
+    def _verdicts(self, seen: Neighbours) -> list[tuple[int, Resolution]]:
+        verdicts: list[tuple[int, Resolution]] = []
         waiting = self._waiting
         for number, before in waiting.items():
             match seen.standing.get(number):
                 case NeighbourState.THERE:
-                    verdicts.append((number, CableFinding.THERE))
+                    verdicts.append((number, Resolution.THERE))
                 case NeighbourState.NOBODY:
-                    verdicts.append((number, CableFinding.NOBODY))
+                    verdicts.append((number, Resolution.NOBODY))
                 case NeighbourState.ASKED:
                     waiting[number] = _Seen.ASKED
                 case None if before is _Seen.NOT_YET:
-                    verdicts.append((number, CableFinding.MISSING))
+                    verdicts.append((number, Resolution.MISSING))
                 case None if before is _Seen.GONE_ONCE:
-                    verdicts.append((number, CableFinding.NOBODY))
+                    verdicts.append((number, Resolution.NOBODY))
                 case None:
                     waiting[number] = _Seen.GONE_ONCE
         for number, _ in verdicts:

@@ -1,0 +1,1 @@
+"""What the kernel of this host says of its routes and neighbours."""
