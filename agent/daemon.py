@@ -330,7 +330,7 @@ class Daemon:
             buffer_depth=self._buffer.depth,
             miners_known=len(self._site.inventory),
             sinks={"cloud": self._buffer.state, **self._sink_states()},
-            capabilities=self._site.fleet.capabilities(),
+            capabilities=self._site.fleet.members.capabilities(),
             notices=tuple(self._notices()),
             release=self._release or None,
         )
@@ -352,7 +352,7 @@ class Daemon:
         rigs = self._site.rigs
         notices = [
             *self._path.notices,
-            *self._site.fleet.notices,
+            *self._site.fleet.members.notices,
             *rigs.unusable,
             *self._crowd.notices,
             *self._subscriptions.notices,

@@ -135,7 +135,7 @@ class Surveyor:
         if meant is not None and identity.mac != meant:
             shown = f"shows {identity.mac}" if identity.mac else "does not tell its MAC"
             return ErrorCode.WRONG_DEVICE, f"it {shown}, not the {meant} that the file has"
-        if self._site.fleet.twins(ip):
+        if self._site.fleet.members.twins(ip):
             return ErrorCode.WRONG_DEVICE, "another device shows the same MAC"
         if capabilities is None:
             reason = identity.reason or "it is only read"
@@ -145,7 +145,7 @@ class Surveyor:
         if isinstance(action, LookAction):
             return None if capabilities.log else self._unsupported(capabilities)
         allowed = isinstance(self._params, MinerParams) and self._params.allow_maintenance
-        mac = identity.mac or self._site.fleet.hidden_mac_at(ip)
+        mac = identity.mac or self._site.fleet.members.hidden_mac_at(ip)
         if not allowed and key_of(mac, ip) in self._site.inventory.maintained:
             return ErrorCode.POLICY_REFUSED, "it is in maintenance"
         change = action.change(self._params) if isinstance(action, ChangeAction) else None

@@ -123,7 +123,7 @@ class FarmStatus:
                 continue  # it left meanwhile
             latest = self._looks.at(ip)
             algorithm, identity = _algorithm(latest), driver.identity
-            mac = identity.mac or self._fleet.hidden_mac_at(ip)
+            mac = identity.mac or self._fleet.members.hidden_mac_at(ip)
             condition = condition_of(
                 self._facts(
                     ip,
@@ -155,7 +155,7 @@ class FarmStatus:
         login_refused: bool,
         in_maintenance: bool,
     ) -> MinerFacts:
-        twins = self._fleet.twins(ip)
+        twins = self._fleet.members.twins(ip)
         if latest is None:
             return MinerFacts(
                 login_refused=login_refused, twin_ips=twins, in_maintenance=in_maintenance

@@ -8,8 +8,9 @@ import msgspec
 
 from agent.config.file import Config
 from agent.miners.credentials import CredentialBook, from_config
-from agent.miners.fleet import GONE_AFTER_S, Fleet
+from agent.miners.fleet import Fleet
 from agent.miners.inventory import Inventory
+from agent.miners.members import GONE_AFTER_S
 from agent.miners.rigs import Rigs, rigs_of
 from agent.miners.territory import Territory
 from contract.clock import Clock

@@ -75,7 +75,7 @@ class Hunt:
     async def run(self) -> None:
         """Look for what is missing, until cancelled."""
         while True:
-            wanted = await self._fleet.missing.due()
+            wanted = await self._fleet.members.missing.due()
             began_mono, asked = self._clock.mono(), self.asked
             try:
                 await self._look_for(wanted)
@@ -84,7 +84,7 @@ class Hunt:
             except Exception:
                 log.exception("hunt.bug")  # of ours: the miners are polled all the same
             missing = self._left_of(wanted)
-            self._fleet.missing.tried(missing)
+            self._fleet.members.missing.tried(missing)
             log.info(
                 "hunt.done",
                 wanted=len(wanted),
@@ -104,7 +104,7 @@ class Hunt:
                 await self._look_through(spans, left)
 
     def _left_of(self, wanted: Iterable[Absent]) -> tuple[Absent, ...]:
-        return tuple(each for each in wanted if each.mac in self._fleet.missing)
+        return tuple(each for each in wanted if each.mac in self._fleet.members.missing)
 
     async def _look_at_neighbours(self, wanted: tuple[Absent, ...]) -> None:
         """Where this host knows by now who has which MAC. It is a hint: who is there has to say so itself."""
@@ -162,7 +162,7 @@ class Hunt:
     def _plan(self, spans: tuple[Range, ...], wanted: tuple[Absent, ...]) -> SweepPlan:
         first_ports = {each.ip: self._port_of(each.identity) for each in wanted}
         count = Counter(first_ports.values())
-        away = self._fleet.missing.addresses
+        away = self._fleet.members.missing.addresses
         known = frozenset(number_of(ip) for ip in self._fleet if ip not in away)
         return SweepPlan(
             spans=spans,

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import msgspec
 import structlog
 
-from agent.miners.fleet import Fleet, in_words
+from agent.miners.fleet import Fleet
+from agent.miners.members import in_words
 from agent.ports import AddressVerdict, FoundMiner, OtherAddresses, ScanRow
 from agent.scan.sweep.plan import SweepRow
 from agent.telemetry.buffer import ReadingBuffer
@@ -99,7 +100,7 @@ class Visitor:
     async def _tell(self, driver: Driver) -> str | None:
         """Read the miner whole and tell the cloud now; gives what went wrong with that, or is odd about it."""
         ip = driver.endpoint.host
-        twins = self._fleet.twins(ip)
+        twins = self._fleet.members.twins(ip)
         odd = driver.identity.reason
         if twins:
             odd = f"the same MAC is shown at {in_words(twins)}, so neither is written to"
@@ -108,7 +109,7 @@ class Visitor:
         seen = await look(driver, Depth.FULL, timeout_s=self._look_timeout_s)
         if seen is None:
             return "busy, it is read later"
-        if is_other_device(driver, seen, self._fleet.mac_at(ip)):
+        if is_other_device(driver, seen, self._fleet.members.mac_at(ip)):
             return "another miner came to this address meanwhile; scan again"
         slow = seen.reading.slow if seen.reading else None
         static = seen.reading.static if seen.reading else None

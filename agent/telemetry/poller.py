@@ -80,7 +80,7 @@ class Poller:
         self._wake = asyncio.Event()
         self.stats = PollerStats()
         self.lags_s: deque[float] = deque(maxlen=2000)  # how late the last looks began
-        fleet.on_joined.append(self.join)
+        fleet.members.on_joined.append(self.join)
         fleet.on_task.append(self.expect_change)
 
     @property
@@ -159,7 +159,7 @@ class Poller:
             plan, driver = self._plans.get(ip), self._fleet.at(ip)
             if plan is None or driver is None:
                 # It moved or was replaced, and joins again where it is found.
-                if plan is None or not self._fleet.was_left(ip):
+                if plan is None or not self._fleet.members.was_left(ip):
                     self._plans.pop(ip, None)
                 else:
                     await self._look_back(ip, plan)
@@ -193,7 +193,7 @@ class Poller:
             log.exception("telemetry.bug", ip=ip)  # of ours, on one miner
 
     async def _poll(self, ip: str, plan: PollPlan, driver: Driver) -> None:
-        if self._fleet.twins(ip):  # until it, or another one, is seen to be gone
+        if self._fleet.members.twins(ip):  # until it, or another one, is seen to be gone
             await self._ask_who(ip)
             if self._fleet.at(ip) is not driver:
                 return
@@ -210,10 +210,10 @@ class Poller:
                 return
             # One that refuses our login, or is off, is not one that boots: that is told at once.
             is_clear = seen.error == ErrorCode.AUTH_FAILED or _is_off(plan, seen)
-            if self._fleet.hides_mac(ip) and not is_clear and plan.unsure < _UNSURE_MOST:
+            if self._fleet.members.hides_mac(ip) and not is_clear and plan.unsure < _UNSURE_MOST:
                 plan.unsure += 1
                 return
-        if not self._fleet.hides_mac(ip):
+        if not self._fleet.members.hides_mac(ip):
             plan.unsure = 0
         if seen is None:
             self.stats.skipped += 1
@@ -230,11 +230,11 @@ class Poller:
                 log.info("telemetry.lost", ip=ip, error=seen.error, problem=seen.problem)
             self._say(driver, seen, None, None)
             if seen.error == ErrorCode.UNREACHABLE:
-                self._fleet.note_silence(ip)
+                self._fleet.members.note_silence(ip)
             elif seen.error != ErrorCode.AUTH_FAILED and plan.failures in _ASKED_AFTER:
                 await self._ask_who(ip)  # another make may be there, which this driver cannot read
             return
-        self._fleet.note_answer(ip)
+        self._fleet.members.note_answer(ip)
         if plan.failures and not said:
             log.info("telemetry.back", ip=ip, failures=plan.failures)
         if depth is Depth.FULL:
@@ -300,7 +300,7 @@ class Poller:
                 and seen.reading.slow is not None,
                 static=static,
                 interval_s=self._interval_of(driver),
-                twin_ips=self._fleet.twins(ip),
+                twin_ips=self._fleet.members.twins(ip),
             )
         )
 
@@ -315,8 +315,8 @@ class Poller:
         return (
             plan.failures > 0
             or _has_restarted(plan, seen.reading)
-            or (self._fleet.hides_mac(ip) and self._presumed_mac(ip, seen) is None)
-            or self._fleet.identified_ago_s(ip) > self._section.full_every_s
+            or (self._fleet.members.hides_mac(ip) and self._presumed_mac(ip, seen) is None)
+            or self._fleet.members.identified_ago_s(ip) > self._section.full_every_s
             or self._is_other_device(ip, driver, seen)
         )
 
@@ -324,10 +324,10 @@ class Poller:
         """Under which MAC a miner is told of that tells none, since it does not mine."""
         if seen.reading is None or seen.reading.moving.hashes:
             return None
-        return self._fleet.presumed_mac(ip)
+        return self._fleet.members.presumed_mac(ip)
 
     def _is_other_device(self, ip: str, driver: Driver, seen: Observation) -> bool:
-        return is_other_device(driver, seen, self._fleet.mac_at(ip))
+        return is_other_device(driver, seen, self._fleet.members.mac_at(ip))
 
     def _depth(self, plan: PollPlan, driver: Driver) -> Depth:
         if self._clock.mono() - plan.full_mono >= self._section.full_every_s:

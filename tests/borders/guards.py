@@ -1835,14 +1835,14 @@ def _moves() -> Iterator[Guard]:
     )
     yield Guard(
         "what tells no MAC is nobody known if it tells anything else",
-        "agent/miners/fleet.py",
+        "agent/miners/members.py",
         " or not agrees(record.identity, member.identity):",
         ":",
         f"{hidden}what_tells_anything_else_is_another",
     )
     yield Guard(
         "what tells no MAC is nobody whose MAC is shown elsewhere",
-        "agent/miners/fleet.py",
+        "agent/miners/members.py",
         " or mac is None or self.twins(ip):",
         " or mac is None:",
         f"{hidden}it_is_nobodys_record_where_its_mac_is_shown_elsewhere",

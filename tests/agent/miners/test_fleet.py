@@ -8,8 +8,9 @@ import pytest
 
 from agent.config.file import parse
 from agent.miners.credentials import CredentialBook
-from agent.miners.fleet import GONE_AFTER_S, Fleet
+from agent.miners.fleet import Fleet
 from agent.miners.inventory import Inventory
+from agent.miners.members import GONE_AFTER_S
 from agent.miners.site import open_site
 from agent.miners.territory import Territory
 from contract.errors import PolicyRefusedError, UnreachableError, WrongDeviceError
@@ -113,7 +114,7 @@ async def test_a_miner_that_moved_is_found_where_it_was_seen_last() -> None:
     ref = MinerRef(id="a", mac=MACS[1], last_ip="10.0.0.1")
     assert (await fleet.driver_for(ref, max_age_s=60)).endpoint.host == "10.0.0.5"
     assert fleet.at("10.0.0.1") is None
-    assert not fleet.notices
+    assert not fleet.members.notices
 
 
 async def test_a_miner_that_moved_without_being_seen_is_not_guessed() -> None:
@@ -178,7 +179,7 @@ async def test_two_that_show_one_mac_are_both_members_and_neither_is_handed_out(
             WrongDeviceError, match=r"10\.0\.0\.1.*10\.0\.0\.2|10\.0\.0\.2.*10\.0\.0\.1"
         ):
             await fleet.driver_for(MinerRef(id="a", mac=MACS[1], last_ip=last_ip), max_age_s=60)
-    assert [each for each in fleet.notices if MACS[1] in each and "10.0.0.2" in each]
+    assert [each for each in fleet.members.notices if MACS[1] in each and "10.0.0.2" in each]
     fleet.learn_ids(
         (MinerKey(id="x", mac=MACS[1], ip="10.0.0.1"), MinerKey(id="y", mac=MACS[1], ip="10.0.0.2"))
     )
@@ -195,7 +196,7 @@ async def test_two_that_show_one_mac_are_both_members_and_neither_is_handed_out(
         MACS[1]: "10.0.0.2",
         MACS[2]: "10.0.0.1",
     }
-    assert not fleet.notices
+    assert not fleet.members.notices
 
 
 async def test_the_first_to_have_it_may_be_the_one_that_goes() -> None:
@@ -207,7 +208,7 @@ async def test_the_first_to_have_it_may_be_the_one_that_goes() -> None:
     fleet.learn_ids((MinerKey(id="x", mac=MACS[1], ip="10.0.0.1"),))
     del world["10.0.0.1"]
     for wait_s in (0.0, GONE_AFTER_S):
-        assert fleet.twins("10.0.0.2") == ("10.0.0.1",)
+        assert fleet.members.twins("10.0.0.2") == ("10.0.0.1",)
         await asyncio.sleep(wait_s)
         with pytest.raises(UnreachableError):
             await fleet.look_at("10.0.0.1")
@@ -238,7 +239,7 @@ async def test_one_that_hides_its_mac_has_not_left() -> None:
     await fleet.look_at("10.0.0.1")
     world |= {"10.0.0.1": miner(None, reason="the password is wrong"), "10.0.0.2": miner(MACS[1])}
     await fleet.look_at("10.0.0.2")
-    assert fleet.hides_mac("10.0.0.1")
+    assert fleet.members.hides_mac("10.0.0.1")
     with pytest.raises(WrongDeviceError, match=MACS[1]):
         await fleet.driver_for(MinerRef(id="a", mac=MACS[1], last_ip="10.0.0.2"), max_age_s=60)
     # Another one at its place is no reason to wait for it.
@@ -255,10 +256,10 @@ async def test_what_boots_and_seems_to_be_something_else_has_not_left() -> None:
         await fleet.look_at(ip)
     world["10.0.0.1"] = None
     for wait_s in (0.0, GONE_AFTER_S):
-        assert fleet.twins("10.0.0.2") == ("10.0.0.1",)
+        assert fleet.members.twins("10.0.0.2") == ("10.0.0.1",)
         await asyncio.sleep(wait_s)
         assert await fleet.look_at("10.0.0.1") == (STRANGER, False)
-    assert fleet.twins("10.0.0.2") == ()
+    assert fleet.members.twins("10.0.0.2") == ()
     assert list(fleet) == ["10.0.0.2"]
 
 
@@ -312,14 +313,14 @@ async def test_listeners_hear_of_each_miner_once() -> None:
     fleet = fleet_over({"10.0.0.1": miner(MACS[1])})
     joined: list[str] = []
     tasks: list[str] = []
-    fleet.on_joined.append(joined.append)
+    fleet.members.on_joined.append(joined.append)
     fleet.on_task.append(tasks.append)
     await fleet.look_at("10.0.0.1")
     await fleet.look_at("10.0.0.1")
     await fleet.driver_for(MinerRef(id="a", mac=MACS[1], last_ip="10.0.0.1"), max_age_s=60)
     assert joined == ["10.0.0.1"]
     assert tasks == ["10.0.0.1"]
-    assert not fleet._turns
+    assert not fleet._identification._turns
 
 
 async def test_a_real_farm_is_known_again_after_a_restart(tmp_path) -> None:

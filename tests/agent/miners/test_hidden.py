@@ -49,7 +49,7 @@ async def test_it_is_told_of_by_its_mac_after_a_restart_of_the_agent(tmp_path: P
     async with switched_off(tmp_path, OLD) as (farm, device):
         async with agent_on(farm, tmp_path) as agent:
             assert await told(agent, device.ip) == {device.mac}
-            assert agent.site.fleet.mac_at(device.ip) is None
+            assert agent.site.fleet.members.mac_at(device.ip) is None
             (record,) = agent.site.inventory.all()
             assert (record.key, record.ip) == (device.mac, device.ip)
             first = next(each.static for each in agent.told_of(device.ip) if each.static)
@@ -95,12 +95,12 @@ async def test_what_tells_anything_else_is_another(now: dict[str, Any]) -> None:
         before, mac=None, serial=None, hostname=None, model=None
     )
     await fleet.look_at("10.0.0.1")
-    assert fleet.presumed_mac("10.0.0.1") == MACS[1]
+    assert fleet.members.presumed_mac("10.0.0.1") == MACS[1]
     assert [each.key for each in inventory.all()] == [MACS[1]]
     assert inventory.all()[0].identity == before
     world["10.0.0.1"] = msgspec.structs.replace(world["10.0.0.1"], **now)
     await fleet.look_at("10.0.0.1")
-    assert fleet.presumed_mac("10.0.0.1") is None
+    assert fleet.members.presumed_mac("10.0.0.1") is None
     assert {each.key for each in inventory.all()} == {MACS[1], "ip:10.0.0.1"}
 
 

@@ -92,7 +92,7 @@ async def test_the_fleet_knows_whom_it_misses() -> None:
     fleet = fleet_over(world)
     for ip in (*world, "10.0.0.6"):
         await fleet.look_at(ip)
-    assert not fleet.missing.addresses
+    assert not fleet.members.missing.addresses
     # One does not answer, at another's address a third one is met, at the next something that is no miner.
     del world["10.0.0.1"], world["10.0.0.6"]
     world |= {"10.0.0.2": miner(MACS[8]), "10.0.0.3": None}
@@ -101,23 +101,29 @@ async def test_the_fleet_knows_whom_it_misses() -> None:
             await fleet.look_at(ip)
         except UnreachableError:
             assert ip in {"10.0.0.1", "10.0.0.6"}
-    assert [mac in fleet.missing for mac in MACS[:9]] == [False, True, True, True, *[False] * 5]
+    assert [mac in fleet.members.missing for mac in MACS[:9]] == [
+        False,
+        True,
+        True,
+        True,
+        *[False] * 5,
+    ]
     # It answers again; it is met elsewhere.
     world |= {"10.0.0.1": miner(MACS[1]), "10.0.0.20": miner(MACS[2])}
     await fleet.look_at("10.0.0.1")
     await fleet.look_at("10.0.0.20")
-    assert fleet.missing.addresses == {"10.0.0.3"}
+    assert fleet.members.missing.addresses == {"10.0.0.3"}
     # Two that changed places miss nobody.
     world["10.0.0.4"], world["10.0.0.5"] = world["10.0.0.5"], world["10.0.0.4"]
     await fleet.look_at("10.0.0.4")
-    assert fleet.missing.addresses == {"10.0.0.3"}
+    assert fleet.members.missing.addresses == {"10.0.0.3"}
 
 
 async def test_a_task_gives_its_miner_time_to_come_back_by_itself() -> None:
     world = {"10.0.0.1": miner(A)}
     fleet, clock = fleet_over(world), loop_clock()
     await fleet.driver_for(MinerRef(id="a", mac=A, last_ip="10.0.0.1"), max_age_s=60.0)
-    fleet.note_silence("10.0.0.1")
-    assert await waited_for(fleet.missing, clock) == ([A], BOOT_S)
-    fleet.note_answer("10.0.0.1")
-    assert A not in fleet.missing
+    fleet.members.note_silence("10.0.0.1")
+    assert await waited_for(fleet.members.missing, clock) == ([A], BOOT_S)
+    fleet.members.note_answer("10.0.0.1")
+    assert A not in fleet.members.missing

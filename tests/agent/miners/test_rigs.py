@@ -240,7 +240,7 @@ async def test_where_a_rig_is_enrolled_nobody_else_is_met(tmp_path: Path) -> Non
         driver = site.fleet.at(rig.ip)
         assert not isinstance(driver, Stranger)
         assert driver.make == "rig"
-        assert site.fleet.mac_at(rig.ip) is None
+        assert site.fleet.members.mac_at(rig.ip) is None
         assert (await site.fleet.look_at(rig.ip))[0] is driver
         with pytest.raises(WrongDeviceError, match=rig.mac):
             await site.fleet.driver_for(MinerRef(id="b", mac=ASIC.mac), max_age_s=60)

@@ -14,8 +14,8 @@ import pytest
 from agent.journal import Journal
 from agent.local.orders import LocalOrders
 from agent.local.socket import LocalRequest
-from agent.miners.fleet import GONE_AFTER_S
 from agent.miners.inventory import Inventory
+from agent.miners.members import GONE_AFTER_S
 from agent.miners.site import Site, open_site
 from agent.scan.scanner import FarmScanner
 from agent.tasks.path import TaskPath
@@ -191,13 +191,15 @@ async def test_tasks_go_through_again_when_the_clone_is_gone(tmp_path: Path, spe
         await agent.scanner.scan(())
         assert (await agent.result(TaskName.LIGHT, real.mac))["outcome"] == "not_done"
         false.faults.add("dead")
-        await until(lambda: not agent.site.fleet.twins(real.ip), within_s=10 * GONE_S)
+        await until(lambda: not agent.site.fleet.members.twins(real.ip), within_s=10 * GONE_S)
         assert (await agent.result(TaskName.LIGHT, real.mac))["outcome"] == "done"
         assert {each["ip"] for each in orders(farm)} == {real.ip}
         await agent.told_anew(real.ip, lambda each: each.twin_ips == ())
         # It comes back: found without a scan.
         false.faults.remove("dead")
-        await until(lambda: agent.site.fleet.twins(real.ip) == (false.ip,), within_s=10 * GONE_S)
+        await until(
+            lambda: agent.site.fleet.members.twins(real.ip) == (false.ip,), within_s=10 * GONE_S
+        )
         assert (await agent.result(TaskName.LIGHT, real.mac))["outcome"] == "not_done"
 
 
@@ -243,8 +245,8 @@ async def test_two_that_changed_places_are_no_twins(tmp_path: Path) -> None:
         one.faults.add("changes_mac", mac=two.mac)
         two.faults.add("changes_mac", mac=one.mac)
         await agent.site.fleet.look_at(one.ip)
-        assert not agent.site.fleet.twins(one.ip)
-        assert not agent.site.fleet.twins(two.ip)
+        assert not agent.site.fleet.members.twins(one.ip)
+        assert not agent.site.fleet.members.twins(two.ip)
         await agent.result(TaskName.LIGHT, one.mac, one.ip)
         assert {each["ip"] for each in orders(farm)} == {two.ip}
 
@@ -271,7 +273,7 @@ async def test_a_real_one_that_only_restarted_comes_back_without_a_scan(tmp_path
         await agent.site.fleet.look_at(false.ip)
         assert list(agent.site.fleet) == [false.ip]
         real.faults.remove("dead")
-        await until(lambda: agent.site.fleet.twins(real.ip) == (false.ip,), within_s=60.0)
+        await until(lambda: agent.site.fleet.members.twins(real.ip) == (false.ip,), within_s=60.0)
         assert (await agent.result(TaskName.LIGHT, real.mac))["outcome"] == "not_done"
         assert orders(farm) == []
 
@@ -299,7 +301,7 @@ async def test_a_host_whose_api_is_away_has_not_left(tmp_path: Path) -> None:
         await agent.site.fleet.look_at(real.ip)
         real.faults.add("refuses_4028")
         await agent.site.fleet.look_at(false.ip)
-        assert agent.site.fleet.twins(false.ip) == (real.ip,)
+        assert agent.site.fleet.members.twins(false.ip) == (real.ip,)
         assert (await agent.result(TaskName.LIGHT, real.mac))["outcome"] == "not_done"
         assert orders(farm) == []
 
@@ -331,7 +333,7 @@ async def test_a_mac_that_a_reply_tells_counts_at_once(tmp_path: Path, spec: str
         await agent.told_anew(miner.ip, lambda each: each.ok)
         miner.faults.add("changes_mac", mac="02:AA:BB:CC:DD:EE")
         await agent.told_anew(miner.ip, lambda each: each.mac == "02:AA:BB:CC:DD:EE")
-        assert agent.site.fleet.mac_at(miner.ip) == "02:AA:BB:CC:DD:EE"
+        assert agent.site.fleet.members.mac_at(miner.ip) == "02:AA:BB:CC:DD:EE"
 
 
 @pytest.mark.parametrize("said", ["00:00:00:00:00:00", "FF:FF:FF:FF:FF:FF", "01:00:5E:00:00:01"])
@@ -342,8 +344,8 @@ async def test_a_mac_that_names_nobody_is_none(tmp_path: Path, spec: str, said: 
             each.faults.add("changes_mac", mac=said)
         await agent.scanner.scan(())
         for each in farm.miners:
-            assert agent.site.fleet.mac_at(each.ip) is None
-            assert agent.site.fleet.twins(each.ip) == ()
+            assert agent.site.fleet.members.mac_at(each.ip) is None
+            assert agent.site.fleet.members.twins(each.ip) == ()
             assert agent.site.inventory.by_key(f"ip:{each.ip}") is not None
             assert {told.mac for told in agent.told_of(each.ip)} == {None}
 
@@ -425,6 +427,6 @@ async def test_one_of_another_make_at_an_address_is_told_of_as_who_it_is(
         other.lease(place)
         await agent.told_anew(place, lambda each: each.ok and each.mac == other.mac)
         assert {each.mac for each in agent.told_of(place) if each.ok} == {miner.mac, other.mac}
-        assert agent.site.fleet.missing.addresses == {place}
+        assert agent.site.fleet.members.missing.addresses == {place}
         await agent.site.fleet.look_at(miner.ip)
-        assert not agent.site.fleet.missing.addresses
+        assert not agent.site.fleet.members.missing.addresses

@@ -36,10 +36,12 @@ class Stage:
     def lose(self, *addresses: str) -> None:
         """A look at each of these found nobody."""
         for ip in addresses:
-            self.site.fleet.note_silence(ip)
+            self.site.fleet.members.note_silence(ip)
 
     async def found(self, device: Any, within_s: float = 30.0) -> None:
-        await until(lambda: self.site.fleet.mac_at(device.ip) == device.mac, within_s=within_s)
+        await until(
+            lambda: self.site.fleet.members.mac_at(device.ip) == device.mac, within_s=within_s
+        )
 
 
 @asynccontextmanager
@@ -102,8 +104,8 @@ async def test_one_that_moved_is_found_near_by_within_seconds(spec: str) -> None
         await until(lambda: stage.met == [device.ip])
         assert sorted(stage.site.fleet) == sorted(each.ip for each in stage.farm.miners)
         assert stage.site.inventory.by_key(device.mac).ip == device.ip
-        assert not stage.site.fleet.missing.addresses
-        assert not stage.site.fleet.notices
+        assert not stage.site.fleet.members.missing.addresses
+        assert not stage.site.fleet.members.notices
 
 
 async def test_it_ends_with_the_last_that_is_found_and_asks_no_miner_that_is_known() -> None:

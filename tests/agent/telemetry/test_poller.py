@@ -421,9 +421,9 @@ async def test_who_does_not_answer_is_missing_until_it_does() -> None:
     fleet = World(silent, shy)
     async with polling(fleet, section=FAST):
         silent.dead_s, shy.shy, silent.is_away = 0.0, True, True
-        await until(lambda: fleet.missing.addresses == {"10.0.0.1"})
+        await until(lambda: fleet.members.missing.addresses == {"10.0.0.1"})
         silent.dead_s, silent.is_away = None, False
-        await until(lambda: not fleet.missing.addresses)
+        await until(lambda: not fleet.members.missing.addresses)
 
 
 async def test_a_simulated_farm_is_read_by_real_drivers() -> None:
