@@ -48,7 +48,6 @@ MARKS: Final[tuple[tuple[tuple[str, ...], Firmware | None], ...]] = (
     (("kaonsu", "marafw"), Firmware.MARATHON),
     (_OTHER_MAKERS, None),
 )
-_ANY_MARK: Final = re.compile("|".join(re.escape(mark) for marks, _ in MARKS for mark in marks))
 _DATE: Final = re.compile(r"(mon|tue|wed|thu|fri|sat|sun)\b|\d{4}-|\d{12}", re.IGNORECASE)
 _SERIAL_KEYS: Final = ("serinum", "serial_no")  # S21; S19 and S21 XP of 2025
 _NO_SERIAL: Final = frozenset({"unknown", "unknow"})
@@ -79,10 +78,9 @@ class AntminerFindings(msgspec.Struct, frozen=True, kw_only=True):
 def classify(text: str) -> Firmware | None:
     """Whose firmware speaks, by its text; `None` when it is no AntMiner hardware for all we can tell."""
     text = text.lower()
-    if _ANY_MARK.search(text) is not None:
-        for marks, firmware in MARKS:
-            if any(mark in text for mark in marks):
-                return firmware
+    for marks, firmware in MARKS:
+        if any(mark in text for mark in marks):
+            return firmware
     return Firmware.STOCK if "antminer" in text else None
 
 

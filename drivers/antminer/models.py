@@ -7,7 +7,6 @@ side shows a generation we know.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -19,7 +18,6 @@ NEW_BM: Final = "NEW-BM"  # 2020 on, SHA-256: array API, JSON bodies
 NEW_GOD: Final = "NEW-GOD"  # 2021 on, other algorithms: array API, JSON bodies with `algo`
 GENERATIONS: Final = (OLD, NEW_BM, NEW_GOD)
 
-_REMEMBERED: Final = 256  # names of models, as devices spell them
 KILO: Final = 1e3
 MEGA: Final = 1e6
 GIGA: Final = 1e9
@@ -47,10 +45,16 @@ class AntminerSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 def clean_model(text: str | None) -> str | None:
     """The model out of a `Type`: `Antminer L3+ (024)` -> `L3+`; `None` for a mere platform name (`BHB42XXX`)."""
-    return _cleaned(text[:200]) if text else None
+    if not text:
+        return None
+    name = text[:200].replace("\r", "\n").split("\n", 1)[0].split(" (", 1)[0].strip()
+    name = _FOREIGN.sub("", name)
+    name = _MAKER.sub("", name).strip()
+    if not name or _PLATFORM.fullmatch(name):
+        return None
+    return name[:40]
 
 
-@lru_cache(maxsize=_REMEMBERED)
 def spec_for(model: str | None) -> AntminerSpec | None:
     """What is known of a model as named by `clean_model`."""
     if model is None:
@@ -67,16 +71,6 @@ def spec_for(model: str | None) -> AntminerSpec | None:
 
 
 # --- private -------------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def _cleaned(text: str) -> str | None:
-    name = text.replace("\r", "\n").split("\n", 1)[0].split(" (", 1)[0].strip()
-    name = _FOREIGN.sub("", name)
-    name = _MAKER.sub("", name).strip()
-    if not name or _PLATFORM.fullmatch(name):
-        return None
-    return name[:40]
 
 
 _MAKER: Final = re.compile(r"^(bitmain\s+)?antminer[\s_]*", re.IGNORECASE)

@@ -219,9 +219,9 @@ def as_if_asked_once(patch: Patch) -> None:
     last: list[tuple[bytes, bytes]] = []
     ask = rpc.AntminerRpc.raw
 
-    async def once(self: rpc.AntminerRpc, request: bytes) -> bytes:
+    async def once(self: rpc.AntminerRpc, request: bytes, *more: Any) -> bytes:
         if not last or last[0][0] != request:
-            last[:] = [(request, await ask(self, request))]
+            last[:] = [(request, await ask(self, request, *more))]
         return last[0][1]
 
     patch.setattr(rpc.AntminerRpc, "raw", once)
