@@ -43,6 +43,7 @@ _LOGIN: Final = "unknown key; logins stand in [[credentials]]: range or mac, use
 # What is said of keys that are looked for elsewhere: those of earlier versions, and those that are written there often.
 _INSTEAD: Final = {
     "rigmonitor.power_ons_per_10_s": "is now power_ons_per_10_s in [limits]",
+    "scan.connects_per_s": "is now addresses_per_s, and counts addresses: 1000 unless it is said",
     **{
         f"{section}{key}": _LOGIN
         for section in ("", "miners.")

@@ -7,9 +7,12 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final
 
+import structlog
+
 from agent.scan.neighbours import Neighbours, NeighbourState, NeighbourTable, TableLevel
 from contract.clock import Clock
 
+log = structlog.get_logger(__name__)
 RESERVE: Final = 128  # places that are left to all else on this host
 _LEAST: Final = (
     32  # unresolved addresses at once, however full the table is: it makes room only when asked to
@@ -66,8 +69,9 @@ class Cable:
             self._progress_mono = self._clock.mono()
 
     @property
-    def is_waiting(self) -> bool:
-        return bool(self._waiting)
+    def is_due(self) -> bool:
+        """The table is to be read again."""
+        return self._clock.mono() >= self.due_mono
 
     @property
     def is_stalled(self) -> bool:
@@ -82,7 +86,12 @@ class Cable:
     def look(self) -> list[tuple[int, CableFinding]]:
         """Read the table. Gives what has become of those that are waited for; they are waited for no longer."""
         began = self._clock.mono()
-        seen, level = self._table.neighbours(), self._table.level()
+        self.due_mono = began + _READ_EVERY_S
+        try:
+            seen, level = self._table.neighbours(), self._table.level()
+        except OSError as error:  # if it stays so, nothing more is asked
+            log.warning("neighbours.unread", error=str(error))
+            return []
         placed = len(self._waiting)
         verdicts = self._verdicts(seen)
         own = sum(each is _Seen.ASKED for each in self._waiting.values())

@@ -65,11 +65,11 @@ class Connects:
         self._patience = patience
         self.most = min(most, _files_free())
         self.begun = 0
-        self._poll = select.epoll()
         self._flights: dict[int, _Flight] = {}
         self._by_age: deque[_Flight] = deque()
 
     def __enter__(self) -> Self:
+        self._poll = select.epoll()
         return self
 
     def __exit__(

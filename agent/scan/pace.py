@@ -14,7 +14,7 @@ _WEIGHT: Final = 1 / 8  # of the latest answer in the mean
 _BURST_ROUTED: Final = 4096
 _BURST_ON_LINK: Final = 256  # each is a broadcast to everybody there
 _LOW_PER_S: Final = 250
-_SLICE_S: Final = 0.05  # without bursts, what may be caught up with after other work
+_SLICE_S: Final = 0.1  # without bursts, what may be caught up with after other work
 
 
 class Allowance:

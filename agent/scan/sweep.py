@@ -12,8 +12,6 @@ from contextlib import ExitStack
 from ipaddress import IPv4Address
 from typing import Final
 
-import msgspec
-
 from agent.config.miners import ScanSection
 from agent.scan.cable import Cable, CableFinding
 from agent.scan.connects import SHORTAGES, ConnectOutcome, Connects
@@ -21,37 +19,22 @@ from agent.scan.neighbours import NeighbourTable
 from agent.scan.order import Marks, SweepOrder
 from agent.scan.pace import Patience, on_link, routed, unhurried
 from agent.scan.routes import SpansByRoute, spans_by_route
-from agent.scan.swept import Manner, SweepPlan, Swept
-from agent.scan.visit import NO_PLACE, Lane, Visit
+from agent.scan.segment import Segment
+from agent.scan.swept import Manner, SweepCounts, SweepPlan, Swept
+from agent.scan.visit import NO_PLACE, HandedOn, Lane, Visit
 from contract.clock import Clock
-from drivers.doors import Doors, hang_up
+from drivers.doors import hang_up
 
 _TURN: Final = 256  # addresses that are begun before answers are looked for
 _PACE_S: Final = 0.01  # addresses that become due within it are begun together
 _WAIT_MAX_S: Final = 0.1  # how long a wish to stop may wait
 _GRACE_SHARE: Final = (
-    4  # of the timeout, this part is waited for other ports after the first was open
+    4  # of the timeout, this part is waited for more ports after the first was open
 )
 _SHORT_S: Final = 0.05  # until a try after this host lacked something
 _SHORT_MAX_S: Final = 5.0
 _LEAST_AT_ONCE: Final = 64
-_TRIES: Final = 3  # of what got no place in a neighbour table that had room
 _HELD_SHARE: Final = 4  # of the sockets, this part may wait for whoever takes the rows
-
-
-class SweepCounts(msgspec.Struct):
-    """Of one sweep, so far. `addresses`: that were begun. `second_pass_left`: that are still to be asked at their other
-    ports. `asked_again`: for which the neighbour table had no place. `no_neighbour`: on own networks, without a host.
-    `unguarded`: why the neighbour table could not be minded, if so.
-    """
-
-    connects: int = 0
-    addresses: int = 0
-    second_pass_left: int = 0
-    asked_again: int = 0
-    not_asked: int = 0
-    no_neighbour: int = 0
-    unguarded: str | None = None
 
 
 class Sweep:
@@ -81,12 +64,10 @@ class Sweep:
         self._open = 0  # visits that have not ended
         self._more: deque[tuple[Visit, int]] = deque()  # further ports of those under way
         self._graces: deque[tuple[float, Visit]] = deque()
-        self._held: list[Doors] = []
+        self._handed_on = HandedOn(section.sockets_max // _HELD_SHARE)
         self._short_since: float | None = None
         self._short_until = 0.0
-        self._cable: Cable | None = None
-        self._watched: dict[int, Visit] = {}  # on the cable, without a sign of life
-        self._again: deque[Visit] = deque()
+        self._segment: Segment | None = None
 
     def stop(self) -> None:
         """End soon; may be called from any thread."""
@@ -112,8 +93,12 @@ class Sweep:
         try:
             ways = spans_by_route(plan.spans)
             if ways.on_link:
-                table = self._neighbours or stack.enter_context(NeighbourTable())
-                self._cable = Cable(table, self._clock)
+                cable = Cable(
+                    self._neighbours or stack.enter_context(NeighbourTable()), self._clock
+                )
+                order = SweepOrder(ways.on_link, self._likely)
+                lane = Lane(self._asked(order), on_link(plan.manner, per_s, now))
+                self._segment = Segment(lane, cable)
         except OSError as error:
             self.counts.unguarded = str(error)
             ways = SpansByRoute((), plan.spans)
@@ -122,11 +107,8 @@ class Sweep:
         self._marks: Marks | None = None
         if plan.manner in (Manner.DEFAULT, Manner.LOW) and len(plan.ports) > 1:
             self._marks = Marks(sum(len(span) for span in ways.other))
-        pace = routed(plan.manner, per_s, now)
-        self._first = Lane(self._asked(self._order), pace)
+        self._first = Lane(self._asked(self._order), routed(plan.manner, per_s, now))
         self._second: Lane | None = None
-        pace = on_link(plan.manner, per_s, now)
-        self._local = Lane(self._asked(SweepOrder(ways.on_link, self._likely)), pace)
 
     def _asked(self, order: SweepOrder) -> Iterator[tuple[int, int]]:
         skip = self._plan.skip
@@ -146,8 +128,8 @@ class Sweep:
             visit = self._graces.popleft()[1]
             if not visit.has_ended:
                 self._end(visit)
-        if self._cable is not None and now >= self._cable.due_mono:
-            self._look(self._cable)
+        if self._segment is not None and self._segment.is_due:
+            self._look(self._segment)
         self._flush()
         return not self._is_done()
 
@@ -160,7 +142,12 @@ class Sweep:
             further, port = self._more.popleft()
             if not further.has_ended and not self._ask(further, port):
                 return False
-        begun = self._begin_local(now)
+        begun = 0
+        if self._segment is not None:
+            for watched in self._segment.next(min(_TURN, connects.room), now):
+                begun += 1
+                if not self._start(watched):
+                    return False
         lane = self._first
         while begun < _TURN and connects.room > 0 and lane.pace.left(now) > 0:
             if (visit := lane.next()) is None:
@@ -173,24 +160,6 @@ class Sweep:
         if self._first.is_empty and self._first_open == 0 and self._marks is not None:
             begun += self._begin_second(now, _TURN - begun)
         return begun >= _TURN
-
-    def _begin_local(self, now: float) -> int:
-        cable, lane = self._cable, self._local
-        if cable is None:
-            lane.is_empty = True
-            return 0
-        most = min(_TURN, cable.room(), self._connects.room, lane.pace.left(now))
-        for begun in range(most):
-            visit = self._again.popleft() if self._again else lane.next()
-            if visit is None:
-                return begun
-            lane.pace.spend(1)
-            visit.is_on_link, visit.place = True, NO_PLACE
-            self._watched[visit.number] = visit
-            cable.ask(visit.number)
-            if not self._start(visit):
-                return begun
-        return max(0, most)
 
     def _begin_second(self, now: float, most: int) -> int:
         """Addresses that were silent at their first port, at their others."""
@@ -219,6 +188,7 @@ class Sweep:
 
     def _start(self, visit: Visit) -> bool:
         """Ask at the first port. `False`: this host cannot begin more now."""
+        visit.tries += 1
         if visit.tries == 1:
             self._open += 1
             self.counts.addresses += 1
@@ -245,7 +215,8 @@ class Sweep:
         """Send a SYN. `False`: not yet, this host lacks something."""
         answer = self._connects.begin(visit, visit.ip, port)
         if answer is None or answer.is_from_there:
-            visit.asked += (port,)
+            if port not in visit.asked:
+                visit.asked += (port,)
             self._short_since = None
             if answer is not None:
                 self._note(answer)
@@ -282,25 +253,16 @@ class Sweep:
         elif answer.code == errno.ECONNREFUSED:
             visit.refused += (answer.port,)
         if visit.has_answered:
-            self._unwatch(visit)
+            if self._segment is not None:
+                self._segment.unwatch(visit)
             self._ask_rest(visit)
         if visit.waiting == 0:
             self._end(visit)
 
-    def _unwatch(self, visit: Visit) -> None:
-        if (
-            visit.is_on_link
-            and self._cable is not None
-            and self._watched.get(visit.number) is visit
-        ):
-            del self._watched[visit.number]
-            self._cable.forget(visit.number)
-
-    def _look(self, cable: Cable) -> None:
-        """What the neighbour table says of those on the cable."""
-        for number, verdict in cable.look():
-            visit = self._watched.pop(number)
-            match verdict:
+    def _look(self, segment: Segment) -> None:
+        """What the neighbour table says of those on own networks."""
+        for visit, finding in segment.look():
+            match finding:
                 case CableFinding.THERE:
                     if (
                         visit.waiting == 0
@@ -311,37 +273,18 @@ class Sweep:
                 case CableFinding.NOBODY:
                     self._end(visit, no_neighbour=True)
                 case CableFinding.MISSING:
-                    self._ask_again(cable, visit)
-        if cable.is_stalled:
-            self._give_up_cable()
-
-    def _ask_again(self, cable: Cable, visit: Visit) -> None:
-        if visit.tries >= _TRIES and not cable.was_full:
-            visit.asked, visit.problem = (
-                (),
-                "nothing left this host for it; does a firewall here stop it?",
-            )
+                    self._end(visit)
+        for visit in segment.left_out():
+            self._open += visit.tries == 0
             self._end(visit)
-            return
-        self.counts.asked_again += 1
-        visit.has_ended = True
-        again = Visit(visit.number, visit.ip, is_on_link=True, tries=visit.tries + 1)
-        self._again.append(again)
-
-    def _give_up_cable(self) -> None:
-        while (visit := self._again.popleft() if self._again else self._local.next()) is not None:
-            self._open += visit.tries == 1
-            visit.problem = (
-                "the neighbour table of this host is full; raise net.ipv4.neigh.default.gc_thresh3"
-            )
-            self._end(visit)
+        self.counts.asked_again = segment.asked_again
 
     def _end(self, visit: Visit, *, no_neighbour: bool = False) -> None:
         """There is no more to wait for at this address, unless the neighbour table may still say something."""
-        if visit.problem is not None or visit.has_answered:
-            self._unwatch(visit)
-        elif visit.number in self._watched:
-            return
+        if self._segment is not None and self._segment.watches(visit):
+            if visit.problem is None:
+                return
+            self._segment.unwatch(visit)
         visit.has_ended = True
         self._open -= 1
         is_final = True
@@ -355,17 +298,8 @@ class Sweep:
         self.counts.not_asked += row.not_asked is not None
         self.counts.no_neighbour += no_neighbour
         if visit.sockets:
-            self._hold(row.doors)
+            self._handed_on.add(row.doors)
         self._rows.append(row)
-
-    def _hold(self, doors: Doors) -> None:
-        """Sockets go along only as long as those that went before are taken or closed at a like pace."""
-        most = self._section.sockets_max // _HELD_SHARE
-        self._held.append(doors)
-        if sum(len(each.sockets) for each in self._held) > most:
-            self._held = [each for each in self._held if each.sockets]
-            if sum(len(each.sockets) for each in self._held) > most:
-                self._held.pop().close()
 
     def _flush(self) -> None:
         self.counts.connects = self._connects.begun
@@ -374,21 +308,21 @@ class Sweep:
             self._on_swept(rows)
 
     def _is_done(self) -> bool:
-        if not self._first.is_empty or not self._local.is_empty or self._more or self._again:
+        segment = self._segment
+        if not self._first.is_empty or self._more or (segment and not segment.is_begun):
             return False
         if self._marks is not None and (self._second is None or not self._second.is_empty):
             return False
-        if self._open > len(self._watched) or any(each.waiting for each in self._watched.values()):
+        if segment is None or self._open == 0:
+            return self._open == 0
+        if segment.waits_alone != self._open:
             return False
-        if self._cable is not None and self._watched:
-            self._look(self._cable)
-            if self._more or self._again or not self._cable.is_certain:
-                return False
-            for visit in list(self._watched.values()):
-                del self._watched[visit.number]
+        self._look(segment)
+        if not self._more and segment.is_begun:
+            for visit in segment.silent():
                 self._end(visit, no_neighbour=True)
         self._flush()
-        return True
+        return self._open == 0
 
     def _wait_s(self) -> float:
         """Until something is to be done besides taking answers."""
@@ -400,8 +334,8 @@ class Sweep:
             until = min(until, self._connects.next_overdue_mono)
         if self._graces:
             until = min(until, self._graces[0][0])
-        if self._cable is not None and (self._watched or self._again or not self._local.is_empty):
-            until = min(until, self._cable.due_mono)
+        if self._segment is not None and self._segment.due_mono is not None:
+            until = min(until, self._segment.due_mono)
         if self._connects.room > len(self._plan.ports):
             lanes = [self._first, self._second] if self._first_open == 0 else [self._first]
             for lane in lanes:

@@ -54,3 +54,18 @@ class Swept(msgspec.Struct, frozen=True, kw_only=True):
     def is_silent(self) -> bool:
         """No port that was asked answered in any way."""
         return self.not_asked is None and not self.doors.open and not self.doors.refused
+
+
+class SweepCounts(msgspec.Struct):
+    """Of one sweep, so far. `addresses`: that were begun. `second_pass_left`: that are still to be asked at their other
+    ports. `asked_again`: for which the neighbour table had no place. `no_neighbour`: on own networks, without a host.
+    `unguarded`: why the neighbour table could not be minded, if so.
+    """
+
+    connects: int = 0
+    addresses: int = 0
+    second_pass_left: int = 0
+    asked_again: int = 0
+    not_asked: int = 0
+    no_neighbour: int = 0
+    unguarded: str | None = None

@@ -26,7 +26,6 @@ class Visit(msgspec.Struct):
     number: int
     ip: str
     place: int = NO_PLACE
-    is_on_link: bool = False
     waiting: int = 1
     asked: tuple[int, ...] = ()
     open: tuple[int, ...] = ()
@@ -34,7 +33,7 @@ class Visit(msgspec.Struct):
     sockets: dict[int, socket] = {}
     problem: str | None = None
     is_whole: bool = False
-    tries: int = 1
+    tries: int = 0
     has_ended: bool = False
 
     @property
@@ -59,6 +58,25 @@ class Visit(msgspec.Struct):
         """Nobody is to have its sockets."""
         while self.sockets:
             hang_up(self.sockets.popitem()[1])
+
+
+class HandedOn:
+    """Sockets that went along with rows. They do so only as long as those before are taken or closed at a like pace."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._doors: list[Doors] = []
+
+    def add(self, doors: Doors) -> None:
+        """Of a row that goes now; where there are too many, its sockets are closed."""
+        self._doors.append(doors)
+        if self._open() > self._most:
+            self._doors = [each for each in self._doors if each.sockets]
+            if self._open() > self._most:
+                self._doors.pop().close()
+
+    def _open(self) -> int:
+        return sum(len(each.sockets) for each in self._doors)
 
 
 class Lane:

@@ -102,6 +102,10 @@ def test_a_key_for_bundles_is_written_in_hex_or_base64() -> None:
             r"password_file: unknown key; logins stand in \[\[credentials\]\]: ",
         ),
         (
+            "[scan]\nconnects_per_s = 4000",
+            r"scan.connects_per_s: is now addresses_per_s, and counts addresses: 1000 unless it is said$",
+        ),
+        (
             "[rigmonitor]\npower_ons_per_10_s = 5",
             r"rigmonitor.power_ons_per_10_s: is now power_ons_per_10_s in \[limits\]$",
         ),

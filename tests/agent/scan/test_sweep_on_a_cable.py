@@ -61,7 +61,7 @@ def test_who_is_on_the_cable_is_found_and_the_rest_has_no_neighbour() -> None:
     assert (opened, refused, asked, not_asked) == ([], [], [4028], None)
     assert is_final
     assert no_neighbour
-    assert told["seconds"] < 6  # 1.5 where no other test fills the table
+    assert told["seconds"] < 10  # 1.5 where no other test fills the table
 
 
 def test_the_kernel_says_who_is_on_the_cable_and_which_addresses_lead_elsewhere() -> None:
