@@ -891,6 +891,53 @@ def _first_steps() -> Iterator[Guard]:
         "tests/agent/cli/test_doctor.py::test_ranges_are_a_problem_to_the_doctor_as_to_the_scan",
     )
     yield Guard(
+        "two ranges have two names",
+        "agent/config/ranges.py",
+        "if each.name.casefold() in seen:",
+        "if False:",
+        "tests/agent/config/test_file.py::test_a_mistake_is_named_with_its_key",
+    )
+    yield Guard(
+        "the name of a range is no range",
+        "agent/config/ranges.py",
+        """    try:
+        parse_range(name)
+    except ValueError:
+        return name
+""",
+        """    return name
+""",
+        "tests/agent/config/test_file.py::test_a_mistake_is_named_with_its_key",
+    )
+    yield Guard(
+        "a range of the cloud that may not be scanned is left out",
+        "agent/daemon.py",
+        "if self._is_scannable(each.range)",
+        "if True",
+        "tests/agent/host/test_daemon.py::test_ranges_with_a_name_are_scanned_and_kept_for_the_command_line",
+    )
+    yield Guard(
+        "a cut scan is taken up only by the same",
+        "agent/scan/memory.py",
+        "if row is None or row[0] != plan:",
+        "if row is None:",
+        "tests/agent/scan/test_memory.py::test_a_cut_scan_is_not_taken_up_by_another",
+    )
+    yield Guard(
+        "a cut scan is taken up only for an hour",
+        "agent/scan/memory.py",
+        "if not timedelta(0) <= now - at <= timedelta(seconds=RESUME_S):",
+        "if False:",
+        "tests/agent/scan/test_memory.py::test_a_cut_scan_is_not_taken_up_by_another",
+    )
+    yield Guard(
+        "who says nothing for long takes no place from others",
+        "agent/scan/running.py",
+        "return at_once + min(self._slow, _SLOW_SHARE * at_once)",
+        "return at_once",
+        "tests/agent/scan/test_scanner.py::test_hosts_that_accept_and_say_nothing_hold_up_no_miner",
+    )
+    yield Guard(
         "a slip in an address is no name",
         "agent/cli/targets.py",
         "(?!([\\d-]+|0x[0-9a-f]*)\\.?$)",

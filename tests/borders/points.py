@@ -1514,6 +1514,37 @@ POINTS: dict[str, tuple[Point, ...]] = {
             ),
         ),
         Point(
+            "a range with a name",
+            "Two of one name, a name that is a range, holds a comma or a control character, are refused when the config "
+            "is read; one of the cloud that may not be scanned here is left out, and told by `doctor`.",
+            (
+                f"{_CONFIG}a_mistake_is_named_with_its_key",
+                "tests/agent/host/test_daemon.py::test_ranges_with_a_name_are_scanned_and_kept_for_the_command_line",
+                f"{_DOCTOR}a_range_of_the_cloud_that_no_scan_takes_is_told",
+            ),
+        ),
+        Point(
+            "what no scan takes",
+            "`0.0.0.0/0`, a public range, one that ends before it begins, IPv6 and what is no name of a range or a host "
+            "are refused in words before anything is asked.",
+            ("tests/agent/cli/test_scan.py::test_what_is_no_range_of_ours_is_refused_in_words",),
+        ),
+        Point(
+            "what was kept of a cut scan",
+            "It is taken up only by the same scan, within an hour, and where it is whole; else the scan begins anew.",
+            (
+                "tests/agent/scan/test_memory.py::test_a_cut_scan_is_not_taken_up_by_another",
+                "tests/agent/scan/test_verdicts.py::test_what_was_kept_of_others_or_is_damaged_is_refused",
+            ),
+        ),
+        Point(
+            "hosts that accept and say nothing",
+            "Each takes a place for 1.5 s, and holds up no miner of the scan.",
+            (
+                "tests/agent/scan/test_scanner.py::test_hosts_that_accept_and_say_nothing_hold_up_no_miner",
+            ),
+        ),
+        Point(
             "words",
             "A value that is none is told in words of ours, by the config and by both commands.",
             (

@@ -65,7 +65,6 @@ class ScanView:
         self._console = self._progress.console if is_shared else None
         self._bar = self._progress.add_task("scan", total=None, found=0)
         self._printed: set[str] = set()
-        self.total = 0  # addresses to look at
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -81,7 +80,6 @@ class ScanView:
 
     async def progress(self, now: ScanProgress) -> None:
         """Move the bar, and show the rows that came."""
-        self.total = now.total
         self._progress.update(self._bar, completed=now.done, total=now.total, found=now.found)
         self._show(now.rows)
 
