@@ -94,9 +94,8 @@ async def run(names: Sequence[str] = (), *, rounds: int = ROUNDS, peers: bool = 
 def _standing(case: ScanCase) -> Iterator[tuple[Cable, Mapping[str, str]]]:
     """The cable with that case's miners serving; gives make by address."""
     block = IPv4Network(case.block)
-    hosts = [str(each) for each in block.hosts()][
-        2:
-    ]  # the first two are the cable's own where it is on it
+    # The first two are the cable's own where the block is on it.
+    hosts = [str(each) for each in block.hosts()][2:]
     addresses = random.Random(case.words).sample(hosts, case.live)
     specs = [_MIX[n % len(_MIX)] for n in range(case.live)]
     live = [case.block] if case.refused else addresses
