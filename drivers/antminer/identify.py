@@ -87,7 +87,7 @@ def classify(text: str) -> Firmware | None:
 def names_other_maker(said: bytes) -> bool:
     """Whether a reply names a miner of others: one that is neither this hardware nor a WhatsMiner."""
     text = said.decode("latin-1").lower()
-    return classify(text) is None and any(mark in text for mark in _OTHER_MAKERS)
+    return any(mark in text for mark in _OTHER_MAKERS) and classify(text) is None
 
 
 def findings_of(*replies: AntminerReply) -> AntminerFindings | None:

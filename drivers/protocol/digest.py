@@ -19,6 +19,7 @@ from drivers.base import Credentials
 _FIELD: Final = re.compile(
     r'(?<![a-zA-Z])([a-zA-Z]++)\s*+=\s*+(?:"((?:[^"\\]++|\\.)*+)"|([^\s,]+))'
 )
+_PLAIN: Final = re.compile(r'[^\x00-\x1f"\\\x7f-\U0010ffff]*')
 
 
 class Challenge(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +61,8 @@ class Digest:
     def __init__(self) -> None:
         self.challenge: Challenge | None = None
         self._count = 0
+        self._login: tuple[Credentials, str] | None = None  # with which realm, for `_ha1`
+        self._ha1 = ""
 
     def learn(self, challenge: Challenge) -> None:
         """Answer this one from now on."""
@@ -78,9 +81,25 @@ class Digest:
         if self.challenge is None:
             raise ValueError("no challenge to answer yet")
         self._count += 1
+        login = (credentials, self.challenge.realm)
+        if login != self._login:
+            self._login, self._ha1 = login, ha1_of(*login)
         return answer(
-            self.challenge, credentials, method, uri, count=self._count, cnonce=secrets.token_hex(8)
+            self.challenge,
+            credentials,
+            method,
+            uri,
+            count=self._count,
+            cnonce=secrets.token_hex(8),
+            ha1=self._ha1,
         )
+
+
+def ha1_of(credentials: Credentials, realm: str) -> str:
+    """What a login is proven by in that realm. Raises AuthFailedError for a user name with quotes."""
+    if not _PLAIN.fullmatch(credentials.user):
+        raise AuthFailedError("the user name is not plain ASCII without quotes; correct it")
+    return _md5(f"{credentials.user}:{realm}:{credentials.password}")
 
 
 def answer(
@@ -91,11 +110,10 @@ def answer(
     *,
     count: int,
     cnonce: str,
+    ha1: str | None = None,
 ) -> str:
-    """The value of `Authorization` for these very values. Raises AuthFailedError for a user name with quotes."""
-    if not re.fullmatch(r'[^\x00-\x1f"\\\x7f-\U0010ffff]*', credentials.user):
-        raise AuthFailedError("the user name is not plain ASCII without quotes; correct it")
-    ha1 = _md5(f"{credentials.user}:{challenge.realm}:{credentials.password}")
+    """The value of `Authorization` for these very values; `ha1` where it is known by now. Raises as `ha1_of`."""
+    ha1 = ha1_of(credentials, challenge.realm) if ha1 is None else ha1
     ha2 = _md5(f"{method}:{uri}")
     fields = [
         f'username="{credentials.user}"',

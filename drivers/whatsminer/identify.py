@@ -16,6 +16,7 @@ from contract.errors import (
 )
 from contract.miner import Firmware, Identity, Make, normalize_mac
 from drivers.base import Timing, Who
+from drivers.protocol.objects import BROKEN
 from drivers.protocol.values import text_of
 from drivers.whatsminer.models import COMPAT, LEGACY, V1, V2, V3, WRITABLE
 from drivers.whatsminer.protocol.api import (
@@ -23,7 +24,6 @@ from drivers.whatsminer.protocol.api import (
     OtherServiceError,
     ProcessDownError,
     WhatsminerReply,
-    decode_reply,
 )
 from drivers.whatsminer.protocol.frames import Reply3
 from drivers.whatsminer.protocol.rpc import WhatsminerRpc
@@ -36,6 +36,12 @@ LEGACY_REASON: Final = (
     "its firmware is too old to be changed through its API; install one of 2021 or later "
     "with WhatsMinerTool"
 )
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """The verdict of a reply, in whichever form."""
+
+    STATUS: Any = None
 
 
 class WhatsminerFindings(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,11 +105,12 @@ def names_itself(said: bytes) -> bool:
     """Whether the answer to `version`, which none of its firmwares since 2020 knows, is of this make all the same: by
     name, by an envelope that no other make has, or since the process behind the API is down.
     """
-    if said.startswith(DOWN) or _OWN_NAMES.search(said):
+    low = said.lower()
+    if said.startswith(DOWN) or any(name in low for name in _OWN_NAMES):
         return True
     try:
-        return isinstance(decode_reply(said).STATUS, str)
-    except MalformedError:
+        return isinstance(_ENVELOPE.decode(said).STATUS, str)
+    except BROKEN:
         return False
 
 
@@ -218,8 +225,9 @@ async def ask_mac(rpc: WhatsminerRpc, v3: Api3, generation: str | None) -> Who |
 # --- private -------------------------------------------------------------------------------------
 
 _FIRMWARE: Final = re.compile(r"\d{8}(\.\d{1,8}){1,8}\.rel\w{0,16}", re.IGNORECASE)
+_ENVELOPE: Final = msgspec.json.Decoder(Envelope)
 _API: Final = re.compile(r"(\d{1,3})\.(\d{1,3})")
-_OWN_NAMES: Final = re.compile(rb"whatsminer|btminer|bitmicro", re.IGNORECASE)
+_OWN_NAMES: Final = (b"whatsminer", b"btminer", b"bitmicro")
 _FOREIGN: Final = (
     "bosminer",
     "boser",

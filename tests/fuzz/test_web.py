@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any
 
 import msgspec
@@ -61,6 +61,11 @@ class Pages(Cgi):
     def __init__(self, body: bytes) -> None:
         self.stock = True
         self._body = body
+
+    @contextlib.contextmanager
+    def in_one(self) -> Iterator[None]:
+        """There is no connection."""
+        yield
 
     async def establish(self) -> None:
         """Its realm is the right one."""
