@@ -55,7 +55,7 @@ SOCKET_CALLS = {
 MAY_OPEN_SOCKETS = (
     "drivers/wire.py", "drivers/doors.py", "drivers/rig/reach/inflow.py", "drivers/rig/reach/local.py",
     "drivers/rig/reach/login.py", "drivers/rig/reach/sessions.py", "drivers/rig/reach/ssh.py",
-    "agent/link/exchange.py", "agent/scan/connects.py", "agent/scan/netlink.py", "agent/scan/visit.py",
+    "agent/link/exchange.py", "agent/scan/connects.py", "agent/scan/netlink.py", "agent/scan/routers.py", "agent/scan/visit.py",
     "agent/firmware/download.py", "agent/local/socket.py",
     "agent/subscriptions/http.py", "agent/subscriptions/sui/graphql.py",
     "agent/rig/client.py", "agent/rig/server.py", "agent/cli/targets.py", "agent/host/door.py", "agent/host/lan.py",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_right
-from collections.abc import Iterable
-from itertools import pairwise
+from collections.abc import Collection, Iterable, Mapping
+from itertools import chain, pairwise
 from typing import Final
 
 import msgspec
@@ -23,16 +23,26 @@ _NO_NEIGHBOURS: Final = 0x08 | 0x10 | 0x80  # loopback, point to point, without 
 
 
 class SpansByRoute(msgspec.Struct, frozen=True):
-    """`on_link`: asked on the cable for its hardware address first. `other`: behind a router, or this host itself."""
+    """`on_link`: asked on the cable for its hardware address first. `behind`: by the address, as a number, of the
+    router on an own network that is asked for in their place. `other`: this host itself, or reached without any
+    neighbour.
+    """
 
     on_link: tuple[Range, ...]
+    behind: Mapping[int, tuple[Range, ...]]
     other: tuple[Range, ...]
+
+    def elsewhere(self, lost: Collection[int] = ()) -> tuple[Range, ...]:
+        """All but those on own networks, and behind these routers."""
+        reached = (spans for router, spans in self.behind.items() if router not in lost)
+        return merge([*self.other, *chain.from_iterable(reached)])
 
 
 def spans_by_route(spans: Iterable[Range]) -> SpansByRoute:
     """Tell them apart, as the kernel's routes stand now. Raises OSError where it does not say."""
     on_link: list[Range] = []
     other: list[Range] = []
+    behind: dict[int, list[Range]] = {}
     with Netlink() as netlink:
         routes = [_block(body) for body in netlink.dump(_GET_ROUTES, _ROUTE.pack(IPV4, *[0] * 8))]
         edges = sorted({edge for block in routes for edge in (block.first, block.last + 1)})
@@ -42,9 +52,15 @@ def spans_by_route(spans: Iterable[Range]) -> SpansByRoute:
             cuts = [span.first, *inner, span.last + 1]
             # Between two edges all addresses go one way.
             for first, after in pairwise(cuts):
-                goes = on_link if _is_on_link(netlink, first, links) else other
-                goes.append(Range(first, after - 1))
-    return SpansByRoute(merge(on_link), merge(other))
+                part, needed = Range(first, after - 1), _asked_at_link(netlink, first, links)
+                if needed is None:
+                    other.append(part)
+                elif needed == first:
+                    on_link.append(part)
+                else:
+                    behind.setdefault(needed, []).append(part)
+    routers = {router: merge(parts) for router, parts in behind.items()}
+    return SpansByRoute(merge(on_link), routers, merge(other))
 
 
 def _block(body: bytes) -> Range:
@@ -54,22 +70,24 @@ def _block(body: bytes) -> Range:
     return Range(first, first | (0xFFFF_FFFF >> bits))
 
 
-def _is_on_link(netlink: Netlink, address: int, links: dict[int, bool]) -> bool:
-    """`links`: whether an interface has neighbours, of those asked about before."""
+def _asked_at_link(netlink: Netlink, address: int, links: dict[int, bool]) -> int | None:
+    """Whose hardware address is needed to reach it: its own, that of a router; `None`: nobody's, or there is no way.
+    `links`: whether an interface has neighbours, of those asked about before.
+    """
     wanted = struct.pack("=HH4s", 8, _DESTINATION, address.to_bytes(4))
-    asked = _ROUTE.pack(IPV4, 32, *[0] * 7) + wanted
     try:
-        answer = netlink.ask(_GET_ROUTES, asked)
+        answer = netlink.ask(_GET_ROUTES, _ROUTE.pack(IPV4, 32, *[0] * 7) + wanted)
     except TimeoutError:
         raise
     except OSError:
-        return False  # no way there: whoever connects is refused with a reason
+        return None  # whoever connects is refused with a reason
     values = attributes(answer, _ROUTE.size)
-    is_direct = answer[7] == _UNICAST and not values.keys() & {_GATEWAY, _VIA, _NEXT_HOPS}
-    if not is_direct or _INTERFACE not in values:
-        return False
+    if answer[7] != _UNICAST or _INTERFACE not in values or values.keys() & {_VIA, _NEXT_HOPS}:
+        return None
     index = struct.unpack("=i", values[_INTERFACE])[0]
     if index not in links:
         link = netlink.ask(_GET_LINK, _LINK.pack(0, 0, index, 0, 0))
         links[index] = not _LINK.unpack_from(link)[3] & _NO_NEIGHBOURS
-    return links[index]
+    if not links[index]:
+        return None
+    return int.from_bytes(values[_GATEWAY]) if _GATEWAY in values else address

@@ -12,7 +12,7 @@ from agent.scan.cable import Cable, CableFinding
 from agent.scan.visit import NO_PLACE, Lane, Visit
 
 _TRIES: Final = 3  # of what got no place in a table that had room
-_FULL: Final = "the neighbour table of this host is full; raise net.ipv4.neigh.default.gc_thresh3"
+FULL: Final = "the neighbour table of this host is full; raise net.ipv4.neigh.default.gc_thresh3"
 _KEPT_BACK: Final = "nothing left this host for it; does a firewall here stop it?"
 
 
@@ -105,5 +105,5 @@ class Segment:
 
 
 def _without_room(visit: Visit) -> Visit:
-    visit.asked, visit.problem, visit.place = (), _FULL, NO_PLACE
+    visit.asked, visit.problem, visit.place = (), FULL, NO_PLACE
     return visit

@@ -7,9 +7,10 @@ from __future__ import annotations
 import errno
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from ipaddress import IPv4Address
+from itertools import chain
 from typing import Final
 
 from agent.config.miners import ScanSection
@@ -18,11 +19,13 @@ from agent.scan.connects import SHORTAGES, ConnectOutcome, Connects
 from agent.scan.neighbours import NeighbourTable
 from agent.scan.order import Marks, SweepOrder
 from agent.scan.pace import Patience, on_link, routed, unhurried
+from agent.scan.routers import lost_routers
 from agent.scan.routes import SpansByRoute, spans_by_route
 from agent.scan.segment import Segment
 from agent.scan.swept import Manner, SweepCounts, SweepPlan, Swept
 from agent.scan.visit import NO_PLACE, HandedOn, Lane, Visit
 from contract.clock import Clock
+from contract.ranges import Range
 from drivers.doors import hang_up
 
 _TURN: Final = 256  # addresses that are begun before answers are looked for
@@ -89,26 +92,50 @@ class Sweep:
 
     def _prepare(self, stack: ExitStack) -> None:
         plan, per_s, now = self._plan, self._section.addresses_per_s, self._clock.mono()
-        ways = SpansByRoute((), plan.spans)
+        elsewhere = plan.spans
         try:
-            ways = spans_by_route(plan.spans)
-            if ways.on_link:
-                cable = Cable(
-                    self._neighbours or stack.enter_context(NeighbourTable()), self._clock
-                )
-                order = SweepOrder(ways.on_link, self._likely)
-                lane = Lane(self._asked(order), on_link(plan.manner, per_s, now))
-                self._segment = Segment(lane, cable)
+            elsewhere = self._guarded(spans_by_route(plan.spans), stack)
         except OSError as error:
-            self.counts.unguarded = str(error)
-            ways = SpansByRoute((), plan.spans)
-        self._order = SweepOrder(ways.other, self._likely)
+            self._segment, self.counts.unguarded = None, str(error)
+        self._order = SweepOrder(elsewhere, self._likely)
         self._first_open = 0
         self._marks: Marks | None = None
         if plan.manner in (Manner.DEFAULT, Manner.LOW) and len(plan.ports) > 1:
-            self._marks = Marks(sum(len(span) for span in ways.other))
+            self._marks = Marks(sum(len(span) for span in elsewhere))
         self._first = Lane(self._asked(self._order), routed(plan.manner, per_s, now))
         self._second: Lane | None = None
+
+    def _guarded(self, ways: SpansByRoute, stack: ExitStack) -> tuple[Range, ...]:
+        """Mind the neighbour table. What is behind a lost router is done with at once; gives what else is not on own
+        networks.
+        """
+        plan, now = self._plan, self._clock.mono()
+        table = self._neighbours or stack.enter_context(NeighbourTable())
+        if ways.on_link:
+            pace = on_link(plan.manner, self._section.addresses_per_s, now)
+            order = SweepOrder(ways.on_link, self._likely)
+            self._segment = Segment(Lane(self._asked(order), pace), Cable(table, self._clock))
+        lanes = {
+            router: Lane(self._asked(SweepOrder(spans)), unhurried(1, now))
+            for router, spans in ways.behind.items()
+        }
+        first = {router: visit for router, lane in lanes.items() if (visit := lane.next())}
+        targets = {router: (visit.ip, plan.ports[0]) for router, visit in first.items()}
+        lost = lost_routers(targets, table, self._clock, self._stop.wait)
+        for router, problem in lost.items():
+            self._leave_out(chain([first[router]], iter(lanes[router].next, None)), problem)
+        return ways.elsewhere(lost)
+
+    def _leave_out(self, visits: Iterable[Visit], problem: str) -> None:
+        """None of them is asked, and this is why."""
+        for visit in visits:
+            if self._stop.is_set():
+                return
+            visit.problem, visit.place = problem, NO_PLACE
+            self._open += 1
+            self._end(visit)
+            if len(self._rows) >= _TURN:
+                self._flush()
 
     def _asked(self, order: SweepOrder) -> Iterator[tuple[int, int]]:
         skip = self._plan.skip

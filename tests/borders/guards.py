@@ -890,6 +890,28 @@ def _first_steps() -> Iterator[Guard]:
         'yield Finding(OK, "ranges", str(error))',
         "tests/agent/cli/test_doctor.py::test_ranges_are_a_problem_to_the_doctor_as_to_the_scan",
     )
+    cable = "tests/agent/scan/test_sweep_on_a_cable.py::test_"
+    yield Guard(
+        "what found no place in the neighbour table is asked again",
+        "agent/scan/segment.py",
+        "if visit.tries < _TRIES or self._cable.was_full:",
+        "if visit.tries < 0:",
+        f"{cable}nobody_on_a_large_segment_is_falsely_silent",
+    )
+    yield Guard(
+        "nobody is silent behind a router that is not there",
+        "agent/scan/routers.py",
+        'lost[router] = f"the router {shown(router)} does not answer"',
+        "pass",
+        f"{cable}without_its_router_an_address_is_not_asked",
+    )
+    yield Guard(
+        "nobody is silent whom this host cannot ask",
+        "agent/scan/sweep.py",
+        'visit.problem = f"{name} on this host"',
+        "visit.problem = None",
+        "tests/agent/scan/test_sweep.py::test_what_this_host_cannot_reach_is_not_asked_and_never_silent",
+    )
     yield Guard(
         "two ranges have two names",
         "agent/config/ranges.py",

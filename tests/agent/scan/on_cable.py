@@ -80,7 +80,8 @@ def look(ranges: list[str]) -> dict[str, object]:
         level, seen = table.level(), table.neighbours()
         return {
             "on_link": [str(each) for each in ways.on_link],
-            "other": [str(each) for each in ways.other],
+            "other": [str(each) for each in ways.elsewhere()],
+            "routers": list(ways.behind),
             "macs": table.macs(),
             "known": len(seen.standing),
             "spare": seen.spare,

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,7 @@ def test_the_kernel_says_who_is_on_the_cable_and_which_addresses_lead_elsewhere(
     assert "10.77.2.0-10.77.2.255" in told["other"]
     assert "10.77.0.1" in told["other"]
     assert {"127.0.0.1", "8.8.8.8", "10.78.0.1-10.78.0.254"} <= set(told["other"])
+    assert told["routers"] == [int(IPv4Address("10.77.0.2"))]
     assert told["macs"].keys() >= {"10.77.3.3", "10.77.9.9"}
     assert "10.77.3.4" not in told["macs"]
     assert told["macs"]["10.77.9.9"] == "02:00:00:00:09:09"
@@ -97,6 +99,20 @@ def test_behind_a_router_silence_is_asked_again_at_the_other_ports() -> None:
     assert set(rows["10.78.0.10"][2]) == set(_PORTS)
     assert all(is_final and not no_neighbour for *_, is_final, no_neighbour in rows.values())
     assert told["first_pass_s"] < 3
+
+
+@pytest.mark.slow
+def test_without_its_router_an_address_is_not_asked() -> None:
+    with joined(live=["10.78.0.9"], routed=["10.78.0.0/28"]) as cable, serving(cable, 80):
+        cable.near.ip("route add 10.79.0.0/28 via 10.77.4.4")  # nobody has that address
+        rows = swept(cable, "10.78.0.0/28", "10.79.0.0/28", manner="fast", ports=(80,))["rows"]
+    lost = {ip: row for ip, row in rows.items() if ip.startswith("10.79.")}
+    assert len(lost) == 14
+    assert all(
+        row[3] == "the router 10.77.4.4 does not answer" and row[2] == [] for row in lost.values()
+    )
+    assert {ip for ip, row in rows.items() if row[0]} == {"10.78.0.9"}
+    assert len(rows) == 28
 
 
 @pytest.mark.slow
