@@ -1,1 +1,1 @@
-"""Finding miners: paced knocks at address ranges, by order and on its own."""
+"""Finding miners: sweeps of address ranges, and who is there, by order and on its own."""

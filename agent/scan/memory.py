@@ -49,11 +49,11 @@ CREATE TABLE IF NOT EXISTS named (
 
 
 class ScanRows(msgspec.Struct, frozen=True, kw_only=True):
-    """The addresses of a scan that have a row of their own, and how many of the miners were new."""
+    """The addresses of a scan that have a row of their own, and which of the miners were new."""
 
     miners: tuple[FoundMiner, ...] = ()
     others: tuple[OtherAddresses, ...] = ()
-    new: int = 0
+    new: tuple[str, ...] = ()
 
 
 class CutScan(msgspec.Struct, frozen=True, kw_only=True):

@@ -84,7 +84,8 @@ class ScanRun:
         self._others: dict[str, OtherAddresses] = {}
         self._fresh: list[ScanRow] = []
         self._notes: list[str] = []
-        self._new = self._connects = 0
+        self._new: set[str] = set()  # addresses of miners
+        self._connects = 0
         self._began_mono = clock.mono()
         self._before_s = 0.0  # that it ran before it was cut
         self._seconds: float | None = None
@@ -95,12 +96,19 @@ class ScanRun:
         self._at_work = self._slow = 0
         self._is_cut = False
 
-    def take_up(self, cut: CutScan) -> None:
-        """Go on where it was cut. Raises ValueError for what was kept of another scan."""
+    def take_up(self, cut: CutScan, is_known: Callable[[str], bool]) -> None:
+        """Go on where it was cut. A miner that this process does not know at its address is asked again, so that it
+        joins the fleet. Raises ValueError for what was kept of another scan.
+        """
         self._verdicts.load(cut.addresses, cut.sayings)
-        self._miners = {each.ip: each for each in cut.rows.miners}
+        for each in cut.rows.miners:
+            if is_known(each.ip):
+                self._miners[each.ip] = each
+            else:
+                self._verdicts.forget(number_of(each.ip))
         self._others = {each.range: each for each in cut.rows.others}
-        self._new, self._before_s = cut.rows.new, cut.seconds
+        self._new = {ip for ip in cut.rows.new if ip in self._miners}
+        self._before_s = cut.seconds
         self._notes.append(
             f"goes on where it was cut at {cut.at:%Y-%m-%d %H:%M:%S} UTC: "
             f"{self._verdicts.done} of {len(self._verdicts)} addresses were through"
@@ -154,6 +162,7 @@ class ScanRun:
         except BaseExceptionGroup as group:
             raise _first(group) from group
         except asyncio.CancelledError:
+            self.gave_way = False  # nobody goes on with it
             await self._keep_now()
             raise
         finally:
@@ -179,7 +188,7 @@ class ScanRun:
             found=counts[AddressVerdict.FOUND],
             skipped=counts[AddressVerdict.SKIPPED],
             not_asked=counts[AddressVerdict.NOT_ASKED],
-            new=self._new,
+            new=len(self._new),
             seconds=self._so_long() if self._seconds is None else self._seconds,
             first_pass_s=self._first_pass_s,
             connects=self._connects,
@@ -275,7 +284,8 @@ class ScanRun:
         self._verdicts.mark(number_of(ip), Saying(visited.verdict, row.ports))
         if isinstance(row, FoundMiner):
             self._miners[ip] = row
-            self._new += visited.is_new
+            if visited.is_new:
+                self._new.add(ip)
         elif len(self._others) < OTHERS_MOST:
             self._others[ip] = row
         if self._progress is not None and len(self._fresh) < OTHERS_MOST:
@@ -316,7 +326,9 @@ class ScanRun:
             return
         addresses, sayings = self._verdicts.dump()
         rows = ScanRows(
-            miners=tuple(self._miners.values()), others=tuple(self._others.values()), new=self._new
+            miners=tuple(self._miners.values()),
+            others=tuple(self._others.values()),
+            new=tuple(self._new),
         )
         await self._keep(
             CutScan(

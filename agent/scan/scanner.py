@@ -125,7 +125,7 @@ class FarmScanner:
         )
         if cut is not None:
             try:
-                run.take_up(cut)
+                run.take_up(cut, lambda ip: self._fleet.at(ip) is not None)
             except ValueError as error:
                 log.warning("scan.not_taken_up", error=str(error))
         return run

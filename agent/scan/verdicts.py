@@ -72,6 +72,14 @@ class Verdicts:
             self._counts[_NOTHING] -= size
             self._counts[code] += size
 
+    def forget(self, number: int) -> None:
+        """Say nothing of it any more. Raises as `mark`."""
+        place = self._place(number)
+        with self._lock:
+            self._counts[self._bytes[place]] -= 1
+            self._counts[_NOTHING] += 1
+            self._bytes[place] = _NOTHING
+
     def at(self, number: int) -> Saying | None:
         """What is said of it by now; `None` while it is nothing. Raises as `mark`."""
         code = self._bytes[self._place(number)]

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from agent.host.databases import reading_of
 from agent.scan.memory import ScanMemory
 from contract.link import NamedRange
 from simulator.farm import Farm
 from tests.agent.cli.test_interrupted import mute
 from tests.agent.commands import at, interrupted, miner_agent
 from tests.agent.onfarm import free_base
+from tests.waiting import until
+from tests.warm import started
 
 pytestmark = pytest.mark.real_time
 
@@ -54,6 +59,22 @@ async def test_rows_come_as_lines_of_text_or_of_json_before_the_rest(farm: Farm)
     *rows, document = map(json.loads, ran.out.splitlines())
     assert {row["ip"] for row in rows} == {each.ip for each in farm.miners}
     assert document["found"] == 4
+
+
+async def test_the_first_row_comes_while_the_scan_still_waits_for_others(farm: Farm) -> None:
+    first = next(iter(farm.miners))
+    async with mute(first.http_port) as (ip, _, came):
+        ranges = (f"{net_of(farm)}.1-{net_of(farm)}.4", ip)
+        process = await started("agent.cli.app", "scan", *ranges, *at(farm), "--rows", "--json")
+        try:
+            assert process.stdout is not None
+            rows = [json.loads(await process.stdout.readline()) for _ in farm.miners]
+            assert {row["ip"] for row in rows} == {each.ip for each in farm.miners}
+            await until(lambda: came)
+            assert process.returncode is None, "it waits for the one that says nothing"
+        finally:
+            process.kill()
+            await process.communicate()
 
 
 async def test_what_changed_since_the_scan_before_is_told(farm: Farm, config: Path) -> None:
@@ -105,6 +126,32 @@ async def test_a_cut_scan_says_how_it_goes_on_and_does(farm: Farm, config: Path)
     assert any("goes on where it was cut" in each for each in ran.document["notes"])
     again = await miner_agent(*args, "--resume")
     assert again.document["notes"] == [], "it has ended by now"
+
+
+@pytest.mark.slow
+async def test_a_scan_that_was_killed_goes_on(farm: Farm, config: Path) -> None:
+    first = next(iter(farm.miners))
+    scans = config.parent / "state" / "scans.db"
+
+    def is_kept() -> bool:
+        with suppress(sqlite3.Error), reading_of(scans) as db:
+            return bool(db.execute("SELECT 1 FROM cut").fetchall())
+        return False
+
+    async with mute(first.http_port) as (ip, _, _came):
+        far = ip.rpartition(".")[0]
+        ranges = (f"{net_of(farm)}.1-{net_of(farm)}.4", f"{far}.1-{far}.250")
+        args = ("scan", *ranges, *at(farm), "--config", config, "--json")
+        process = await started("agent.cli.app", *args)
+        await until(is_kept, within_s=30.0)
+        process.kill()
+        await process.communicate()
+    ran = await miner_agent(*args, "--resume")
+    assert ran.code == 0, ran.err
+    told = ran.document
+    assert (told["addresses"], told["not_asked"], told["found"]) == (254, 0, 4)
+    assert any("goes on where it was cut" in each for each in told["notes"])
+    assert told["connects"] < 254, "of most of them it was said before what they are"
 
 
 @pytest.mark.parametrize(

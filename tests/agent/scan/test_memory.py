@@ -81,14 +81,15 @@ async def test_a_cut_scan_goes_on_where_it_stopped(tmp_path: Path) -> None:
             assert add_up(whole)
             assert (whole.found, whole.not_asked, whole.addresses) == (2, 0, 60)
             assert whole.new == 2, "they were new when it began"
-            assert whole.connects <= 4 * cut.not_asked, "what was through is not asked again"
+            assert whole.connects <= 4 * (cut.not_asked + 2), "what was through is not asked again"
             assert any("goes on where it was cut" in each for each in whole.notes)
-            assert len(after.fleet) == 0
+            assert len(after.fleet) == 2, "but miners, whom nobody knows here yet"
             afresh = await over(after, memory).scan((net,), key="task-1")
             assert afresh.notes == (), "it has ended by now"
             assert afresh.connects >= 60
 
 
+@pytest.mark.slow
 async def test_how_far_it_is_is_kept_on_the_way_for_a_crash_gives_no_notice(tmp_path: Path) -> None:
     slow = ScanSection(connect_timeout_s=0.5, addresses_per_s=20)
     async with simulated("antminer:1") as (farm, site, _):
@@ -144,14 +145,14 @@ async def test_a_scan_that_nobody_waits_for_gives_way_and_goes_on(tmp_path: Path
         slow = ScanSection(connect_timeout_s=0.5, addresses_per_s=20)
         scanner = over(site, ScanMemory(None), slow)
         net = net_of(farm)
-        patient = asyncio.create_task(scanner.scan((f"{net}.1-{net}.30",), manner="low"))
+        patient = asyncio.create_task(scanner.scan((f"{net}.1-{net}.14",), manner="low"))
         await until(lambda: scanner.so_far() is not None and len(site.fleet) > 0)
         asked = await scanner.scan((f"{net}.1-{net}.4",))
         assert not patient.done(), "the other one had its turn first"
         assert (asked.found, asked.addresses) == (2, 4)
         told = await patient
         assert add_up(told)
-        assert (told.addresses, told.found, told.not_asked) == (30, 2, 0)
+        assert (told.addresses, told.found, told.not_asked) == (14, 2, 0)
 
 
 async def test_a_damaged_file_costs_only_what_was_in_it(tmp_path: Path) -> None:
