@@ -103,6 +103,8 @@ class Sweep:
         if plan.manner in (Manner.DEFAULT, Manner.LOW) and len(plan.ports) > 1:
             self._marks = Marks(sum(len(span) for span in elsewhere))
         self._first = Lane(self._asked(self._order), routed(plan.manner, per_s, now))
+        if plan.manner is Manner.THOROUGH:
+            self._connects.widen(len(plan.ports))
         self._second: Lane | None = None
 
     def _guarded(self, ways: SpansByRoute, stack: ExitStack) -> tuple[Range, ...]:
@@ -192,9 +194,10 @@ class Sweep:
         """Addresses that were silent at their first port, at their others."""
         assert self._marks is not None
         if self._second is None:
-            per_s = self._first.pace.per_s or self._section.addresses_per_s
             marked = ((NO_PLACE, number) for number in self._marks.of(self._order))
-            self._second = Lane(marked, unhurried(per_s, now))
+            pace = routed(self._plan.manner, self._section.addresses_per_s, now)
+            self._second = Lane(marked, pace)
+            self._connects.widen(len(self._plan.ports) - 1)
             self.counts.second_pass_left = self._marks.number
         lane, ports = self._second, len(self._plan.ports)
         begun = 0
