@@ -25,6 +25,7 @@ from typing import Final
 
 import certifi
 import msgspec
+import pytest
 
 from bench.scanners import SCANNERS, Scanned
 from tests.namespaces import FAR, NEAR, Cable, joined
@@ -76,12 +77,16 @@ async def run(names: Sequence[str] = (), *, rounds: int = ROUNDS, peers: bool = 
     for name in names or CASES:
         case = CASES[name]
         scanners = tuple(SCANNERS) if peers else case.scanners
-        with _standing(case) as (cable, makes):
-            runs: dict[str, list[_ScanRun]] = {each: [] for each in scanners}
-            for _ in range(rounds):
-                for each in scanners:
-                    if (done := _scan(cable, case, each, makes)) is not None:
-                        runs[each].append(done)
+        runs: dict[str, list[_ScanRun]] = {each: [] for each in scanners}
+        try:
+            with _standing(case) as (cable, makes):
+                for _ in range(rounds):
+                    for each in scanners:
+                        if (done := _scan(cable, case, each, makes)) is not None:
+                            runs[each].append(done)
+        except pytest.skip.Exception as lacking:
+            _say(f"scans are not measured: it {lacking}")
+            return
         _print(case, runs)
 
 
@@ -89,9 +94,8 @@ async def run(names: Sequence[str] = (), *, rounds: int = ROUNDS, peers: bool = 
 def _standing(case: ScanCase) -> Iterator[tuple[Cable, Mapping[str, str]]]:
     """The cable with that case's miners serving; gives make by address."""
     block = IPv4Network(case.block)
-    hosts = [str(each) for each in block.hosts()][
-        2:
-    ]  # the first two are the cable's own where it is on it
+    # The first two are the cable's own where the block is on it.
+    hosts = [str(each) for each in block.hosts()][2:]
     addresses = random.Random(case.words).sample(hosts, case.live)
     specs = [_MIX[n % len(_MIX)] for n in range(case.live)]
     live = [case.block] if case.refused else addresses

@@ -12,7 +12,7 @@ import structlog
 
 from agent.miners.credentials import CredentialBook
 from agent.miners.inventory import Inventory, MinerRecord, key_of
-from agent.miners.likeness import agrees
+from agent.miners.matching import agrees
 from agent.miners.members import Member, Members
 from agent.miners.rigs import Rigs
 from contract.clock import Clock

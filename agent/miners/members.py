@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from agent.miners.inventory import Inventory
-from agent.miners.likeness import agrees, may_be
+from agent.miners.matching import agrees, may_be
 from agent.miners.missing import BOOT_S, Missing
 from agent.miners.places import Places
 from agent.miners.rigs import Rigs

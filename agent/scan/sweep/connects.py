@@ -63,7 +63,8 @@ class Connects:
         """At most `most` at once, and never so many that the rest of the process lacks files."""
         self._clock = clock
         self._patience = patience
-        self.most = min(most, _files_free())
+        self._files = _files_free()
+        self.most = min(most, self._files)
         self.begun = 0
         self._flights: dict[int, _Flight] = {}
         self._by_age: deque[_Flight] = deque()
@@ -92,6 +93,10 @@ class Connects:
     @property
     def under_way(self) -> int:
         return len(self._flights)
+
+    def widen(self, times: int) -> None:
+        """Each address is asked at so many ports at once from now on: as many addresses as before may be under way."""
+        self.most = min(self.most * times, self._files)
 
     def begin(self, probe: Probe, ip: str, port: int) -> ConnectOutcome | None:
         """Send a SYN. `None`: the answer comes by `collect`. An answer at once may be an error of this host, with the

@@ -18,7 +18,7 @@ from agent.scan.kernel.routes import SpansByRoute, spans_by_route
 from agent.scan.sweep.connects import SHORTAGES, ConnectOutcome, Connects
 from agent.scan.sweep.on_link import OnLinkProbes
 from agent.scan.sweep.order import Marks, SweepOrder
-from agent.scan.sweep.pace import BURST_ON_LINK, BURST_ROUTED, Patience, paced, unhurried
+from agent.scan.sweep.pace import BURST_ON_LINK, BURST_ROUTED, Allowance, Patience, paced, unhurried
 from agent.scan.sweep.pending import PendingNeighbours, Resolution
 from agent.scan.sweep.plan import Manner, SweepCounts, SweepPlan, SweepRow
 from agent.scan.sweep.probe import NO_PLACE, HandedOn, Probe, ProbeQueue
@@ -90,7 +90,7 @@ class Sweep:
                 self._flush()
 
     def _prepare(self, stack: ExitStack) -> None:
-        plan, per_s, now = self._plan, self._section.addresses_per_s, self._clock.mono()
+        plan = self._plan
         elsewhere = plan.spans
         try:
             elsewhere = self._guarded(spans_by_route(plan.spans), stack)
@@ -101,10 +101,13 @@ class Sweep:
         self._marks: Marks | None = None
         if plan.manner in (Manner.DEFAULT, Manner.LOW) and len(plan.ports) > 1:
             self._marks = Marks(sum(len(span) for span in elsewhere))
-        self._first = ProbeQueue(
-            self._asked(self._order), paced(plan.manner, per_s, BURST_ROUTED, now)
-        )
+        self._first = ProbeQueue(self._asked(self._order), self._pace(BURST_ROUTED))
+        if plan.manner is Manner.THOROUGH:
+            self._connects.widen(len(plan.ports))
         self._second: ProbeQueue | None = None
+
+    def _pace(self, burst: int) -> Allowance:
+        return paced(self._plan.manner, self._section.addresses_per_s, burst, self._clock.mono())
 
     def _guarded(self, ways: SpansByRoute, stack: ExitStack) -> tuple[Range, ...]:
         """Mind the neighbour table. What is behind a lost router is done with at once; gives what else is not on own
@@ -113,7 +116,7 @@ class Sweep:
         plan, now = self._plan, self._clock.mono()
         table = self._neighbours or stack.enter_context(NeighbourTable())
         if ways.on_link:
-            pace = paced(plan.manner, self._section.addresses_per_s, BURST_ON_LINK, now)
+            pace = self._pace(BURST_ON_LINK)
             order = SweepOrder(ways.on_link, self._first_ports)
             self._on_link = OnLinkProbes(
                 ProbeQueue(self._asked(order), pace), PendingNeighbours(table, self._clock)
@@ -195,9 +198,9 @@ class Sweep:
         """Addresses that were silent at their first port, at their others."""
         assert self._marks is not None
         if self._second is None:
-            per_s = self._first.pace.per_s or self._section.addresses_per_s
             marked = ((NO_PLACE, number) for number in self._marks.of(self._order))
-            self._second = ProbeQueue(marked, unhurried(per_s, now))
+            self._second = ProbeQueue(marked, self._pace(BURST_ROUTED))
+            self._connects.widen(len(self._plan.ports) - 1)
             self.counts.second_pass_left = self._marks.number
         queue, ports = self._second, len(self._plan.ports)
         begun = 0
