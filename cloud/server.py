@@ -11,7 +11,7 @@ from typing import Any, Final
 import structlog
 from aiohttp import web
 
-from cloud.assets import boards, proposals, ranges
+from cloud.assets import parts, proposals, ranges
 from cloud.config import CloudSettings
 from cloud.context import (
     AUTHORITIES,
@@ -83,7 +83,7 @@ _ROUTES: Final = (
     *sites.ROUTES,
     *status.ROUTES,
     *places.ROUTES,
-    *boards.ROUTES,
+    *parts.ROUTES,
     *proposals.ROUTES,
     *ranges.ROUTES,
     *tasks.ROUTES,

@@ -13,7 +13,7 @@ import typer
 
 from cloud.cli.audit import audit
 from cloud.cli.firmware import firmware
-from cloud.cli.fleet.assets import board, records
+from cloud.cli.fleet.assets import part, records
 from cloud.cli.fleet.ranges import ranges
 from cloud.cli.fleet.update import updates
 from cloud.cli.host.release import releases
@@ -62,7 +62,7 @@ app.command("subscriptions")(subscriptions)
 app.command("amounts")(amounts)
 app.add_typer(firmware, name="firmware")
 app.add_typer(updates, name="update")
-app.command("board")(board)
+app.command("part")(part)
 app.add_typer(records, name="miner")
 app.add_typer(ranges, name="range")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contract.nonce.answers import NonceItem
 
 
-class BoardPlaceItem(NonceItem, frozen=True, kw_only=True):
+class PartPlaceItem(NonceItem, frozen=True, kw_only=True):
     """Where a part was, from when until when; `is_there`: it was not seen elsewhere since. `slot` counts from 0."""
 
     miner_id: str
@@ -18,18 +18,18 @@ class BoardPlaceItem(NonceItem, frozen=True, kw_only=True):
     is_there: bool
 
 
-class BoardItem(NonceItem, frozen=True, kw_only=True):
+class PartItem(NonceItem, frozen=True, kw_only=True):
     """A part by its serial number: `kind` is hashboard, psu or control_board. The newest place comes first. `doubt`:
     why these places cannot all be true, in words.
     """
 
     serial: str
     kind: str
-    places: list[BoardPlaceItem]
+    places: list[PartPlaceItem]
     doubt: str | None
 
 
-class MinerBoardItem(NonceItem, frozen=True, kw_only=True):
+class MinerPartItem(NonceItem, frozen=True, kw_only=True):
     """A part of one miner. `before_miner_id` is where it was before it came here."""
 
     serial: str

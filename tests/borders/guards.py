@@ -1446,7 +1446,7 @@ def _limits() -> Iterator[Guard]:
 
 def _assets() -> Iterator[Guard]:
     proposals = "tests/cloud/assets/test_proposals.py::test_"
-    parts = "tests/cloud/assets/test_boards.py::test_"
+    parts = "tests/cloud/assets/test_parts.py::test_"
     ranges = "tests/cloud/assets/test_ranges.py::test_"
     yield Guard(
         "what is doubted is not confirmed",
@@ -1492,14 +1492,14 @@ def _assets() -> Iterator[Guard]:
     )
     yield Guard(
         "placeholders are followed nowhere",
-        "cloud/store/assets/boards.py",
+        "cloud/store/assets/parts.py",
         "isinstance(told, str) and not is_placeholder(told)",
         "isinstance(told, str)",
         f"{parts}placeholders_are_followed_nowhere",
     )
     yield Guard(
         "of a miner so many stays are kept",
-        "cloud/store/assets/boards.py",
+        "cloud/store/assets/parts.py",
         "        dropped += _too_many(mine, len(wanted))\n",
         "",
         f"{parts}a_miner_that_shows_ever_new_parts_fills_no_disk",

@@ -1,4 +1,4 @@
-"""`miner-cloud board` and `miner`: where a part was before; records that may be of one miner."""
+"""`miner-cloud part` and `miner`: where a part was before; records that may be of one miner."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ records = typer.Typer(
 _Proposal = Annotated[int, typer.Argument(metavar="PROPOSAL_ID", min=1)]
 
 
-def board(
+def part(
     serial: Annotated[str, typer.Argument(help="Of a hashboard, power supply or control board.")],
     farm: Farm = None,
     url: Url = URL_DEFAULT,
@@ -29,7 +29,7 @@ def board(
     """Where a part is, and where it was before."""
 
     async def work(api: Api) -> list[Any]:
-        path = f"/farms/{(await api.farm(farm))['id']}/boards/{quote(serial, safe='')}"
+        path = f"/farms/{(await api.farm(farm))['id']}/parts/{quote(serial, safe='')}"
         return list((await api.get(path))["data"])
 
     found = with_api(url, key_file, ca_file, work)

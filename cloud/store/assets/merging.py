@@ -15,9 +15,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.store.access.agents import settings_changed
-from cloud.store.assets import boards
-from cloud.store.assets.boards import Moved, PartKind, Stay
+from cloud.store.assets import parts
 from cloud.store.assets.pairs import GONE, Pair
+from cloud.store.assets.parts import Moved, PartKind, Stay
 from cloud.store.assets.proposals import drop_open_of, suggest
 from cloud.store.miners.readings import OF_DEVICE
 from cloud.store.schema.rows import MinerRow, read_rows
@@ -45,7 +45,7 @@ async def join(
     )
     rows = {row.id: row for row in read_rows(MinerRow, found_rows)}
     asset, found = rows[pair.asset_id], rows[pair.found_id]
-    known = await boards.stays_in(connection, farm_id, pair)
+    known = await parts.stays_in(connection, farm_id, pair)
     of_asset, of_found = known.get(asset.id, []), known.get(found.id, [])
     swap = swap or (asset.identity == asset.mac and _is_elsewhere(of_asset, of_found))
     is_passing = not swap and _is_passing(of_asset, of_found)
@@ -54,22 +54,22 @@ async def join(
     await _set(connection, found.id, now, {"identity": f"{GONE}{found.id}"})
     await _set(connection, asset.id, now, _device(found))
     await _set(connection, found.id, now, left)
-    await boards.give_back(connection, asset.id, found.id, known)
+    await parts.give_back(connection, asset.id, found.id, known)
     asset_at, found_at = asset.last_read_at or now, found.last_read_at or now
     moved = [Moved(msgspec.structs.replace(asset, parts=found.parts), found_at, asset_at)]
     if swap:
-        await boards.give_back(connection, found.id, asset.id, known)
+        await parts.give_back(connection, found.id, asset.id, known)
         moved.append(Moved(msgspec.structs.replace(found, parts=asset.parts), asset_at, found_at))
     elif is_passing:
-        await boards.hand_over(connection, found.id, asset.id)
+        await parts.hand_over(connection, found.id, asset.id)
         await connection.execute(
             tasks.update()
             .where(tasks.c.farm_id == farm_id, tasks.c.miner_id == found.id)
             .values(miner_id=asset.id)
         )
     else:
-        await boards.end(connection, found.id, found_at)
-    await boards.follow(connection, farm_id, moved)
+        await parts.end(connection, found.id, found_at)
+    await parts.follow(connection, farm_id, moved)
     await drop_open_of(connection, pair)
     await suggest(connection, farm_id, pair, now)
     await settings_changed(connection, farm_id)  # agents know those in maintenance by their MACs

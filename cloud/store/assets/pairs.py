@@ -10,8 +10,8 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.store.assets.boards import PartKind, Stay, is_there, parts_of, stays_in, stays_of
 from cloud.store.assets.likeness import Likened, Likeness, compare
+from cloud.store.assets.parts import PartKind, Stay, is_there, parts_of, stays_in, stays_of
 from cloud.store.engine import chunks
 from cloud.store.schema.rows import read_rows
 from cloud.store.schema.tables import miners

@@ -12,9 +12,9 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.store.assets.boards import is_there, shared, stays_of
 from cloud.store.assets.likeness import Likeness
 from cloud.store.assets.pairs import Judged, Pair, PairedFarm, PairedMiner, home_of, judge, load
+from cloud.store.assets.parts import is_there, shared, stays_of
 from cloud.store.engine import chunks
 from cloud.store.schema.rows import ProposalRow, read_row, read_rows
 from cloud.store.schema.tables import proposals

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.store.assets import boards, proposals
+from cloud.store.assets import parts, proposals
 from cloud.store.schema.tables import miners
 
 _FORGOTTEN = (
@@ -48,7 +48,7 @@ async def forget(connection: AsyncConnection, ids: Sequence[str], now: datetime)
     """Erase what is known of miners, for good. An empty row stays because their tasks point at it; a
     device that shows up again is a new miner.
     """
-    await boards.forget(connection, ids)
+    await parts.forget(connection, ids)
     await proposals.forget(connection, ids)
     await connection.execute(
         miners.update()

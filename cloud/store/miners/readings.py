@@ -16,8 +16,8 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.store.assets import boards, proposals
-from cloud.store.assets.boards import Moves
+from cloud.store.assets import parts, proposals
+from cloud.store.assets.parts import Moves
 from cloud.store.engine import Store, chunks
 from cloud.store.growth import Growth
 from cloud.store.ids import new_miner_id
@@ -151,7 +151,7 @@ async def apply_readings(
             await _drop_twins(connection, agent.farm_id, alone, known, changed, now)
             await write_miners(connection, new.values(), changed.values())
             await tell_returns(connection, returns, now, agent.id)
-            await boards.follow(connection, agent.farm_id, moves.by_id.values())
+            await parts.follow(connection, agent.farm_id, moves.by_id.values())
             await proposals.suggest(connection, agent.farm_id, moves.by_id, now)
             await connection.execute(
                 reading_batches.insert().values(received_cloud_s=cloud_s, **batch)

@@ -356,7 +356,7 @@ class FirmwareRow(msgspec.Struct, frozen=True, kw_only=True):
     completed_at: datetime | None
 
 
-class BoardStayRow(msgspec.Struct, frozen=True, kw_only=True):
+class PartStayRow(msgspec.Struct, frozen=True, kw_only=True):
     id: int
     farm_id: str
     serial: str

@@ -184,7 +184,7 @@ miners = sa.Table(
     sa.Column("mode", sa.String(32)),  # running power mode, Nonce's word
     sa.Column("mode_preset", sa.Text),
     sa.Column("awake_mode", sa.String(32)),  # the last mode that it was seen to hash in
-    # the parts it showed last, as `cloud.store.miners.boards` follows them; None: nobody has looked yet
+    # the parts it showed last, as `cloud.store.assets.parts` follows them; None: nobody has looked yet
     sa.Column("parts", sa.Text),
     sa.Column("hashrate_hs", sa.Float),
     sa.Column("hashrate_ideal_hs", sa.Float),
@@ -631,8 +631,8 @@ firmware = sa.Table(
 
 # Where parts with a serial number were: one row for each stay in a miner. A miner that shows a part now has a row of it
 # without `last_seen_at`: then that is when the miner was last read.
-boards = sa.Table(
-    "boards",
+part_stays = sa.Table(
+    "part_stays",
     metadata,
     sa.Column(
         "id",
@@ -647,8 +647,8 @@ boards = sa.Table(
     sa.Column("slot", sa.Integer),
     _stamp("first_seen_at", null=False),
     _stamp("last_seen_at"),
-    sa.Index("ix_boards_serial", "farm_id", "serial"),
-    sa.Index("ix_boards_miner", "miner_id"),
+    sa.Index("ix_part_stays_serial", "farm_id", "serial"),
+    sa.Index("ix_part_stays_miner", "miner_id"),
 )
 
 # Pairs of records that may be of one miner: `found_id` is that of `asset_id` with another control board.

@@ -1,4 +1,4 @@
-"""`miner-cloud board`, `miner` and `range`, as a person and as a script use them."""
+"""`miner-cloud part`, `miner` and `range`, as a person and as a script use them."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ async def test_a_board_is_asked_for_by_its_serial(cloud: Cloud) -> None:
     yard = await Yard.at(cloud)
     await yard.push(yard.look(1, 1), yard.look(2, 2))
     await yard.push(yard.look(2, 1), after_s=600)
-    out, err = await run(yard, "board", "HB0001-0")
+    out, err = await run(yard, "part", "HB0001-0")
     assert [line.split() for line in out.splitlines()] == [
         ["kind", "miner", "mac", "slot", "from", "until"],
         ["hashboard", "10.0.0.2", "02:00:00:00:00:02", "0", "2026-11-21T12:10:00Z", "still", "there"],
         ["hashboard", "10.0.0.1", "02:00:00:00:00:01", "0", "2026-11-21T12:00:00Z", "2026-11-21T12:00:00Z"],
     ]  # fmt: skip
     assert err == ""
-    (board,) = await told(yard, "board", "HB0001-0")
+    (board,) = await told(yard, "part", "HB0001-0")
     assert [each["is_there"] for each in board["places"]] == [True, False]
-    _, err = await run(yard, "board", "HB0001/9", status=1)
+    _, err = await run(yard, "part", "HB0001/9", status=1)
     assert "No part of this serial number was seen in this farm" in err
 
 

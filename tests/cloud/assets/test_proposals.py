@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cloud.store.assets import proposals as stored
-from cloud.store.schema.tables import boards, miners
+from cloud.store.schema.tables import miners, part_stays
 from contract.miner import Make, Static
 from contract.task import TaskName
 from tests.cloud.assets.farm import Chassis, ControlBoard, Yard
@@ -73,9 +73,9 @@ async def test_a_new_control_board_is_proposed_and_confirmed_as_the_same_asset(y
     # The history of both is one, and the parts never left.
     tasks = await yard.ask("GET", f"/miners/{one}/tasks")
     assert len(tasks) == 2
-    (board,) = await yard.ask("GET", "/boards/HB0001-0")
+    (board,) = await yard.ask("GET", "/parts/HB0001-0")
     assert [each["miner_id"] for each in board["places"]] == [one]
-    (board,) = await yard.ask("GET", "/boards/CTRL0001")
+    (board,) = await yard.ask("GET", "/parts/CTRL0001")
     assert [each["is_there"] for each in board["places"]] == [False]
     (row,) = [
         each
@@ -116,9 +116,9 @@ async def test_two_swapped_control_boards_are_proposals_that_fit_together(yard: 
     assert ids == {"02:00:00:00:00:01": two, "02:00:00:00:00:02": one}
     assert await yard.proposals() == []
     for serial, asset in (("HB0001-2", one), ("HB0002-2", two), ("PSU0002", two)):
-        (board,) = await yard.ask("GET", f"/boards/{serial}")
+        (board,) = await yard.ask("GET", f"/parts/{serial}")
         assert [(each["miner_id"], each["is_there"]) for each in board["places"]] == [(asset, True)]
-    (board,) = await yard.ask("GET", "/boards/CTRL0001")
+    (board,) = await yard.ask("GET", "/parts/CTRL0001")
     assert [(each["miner_id"], each["is_there"]) for each in board["places"]] == [
         (two, True),
         (one, False),
@@ -162,7 +162,7 @@ async def test_three_control_boards_that_went_round_find_their_cases(yard: Yard)
     assert len(await yard.proposals("confirmed")) <= 3
     assert set((await yard.push(*turned, after_s=30)).values()) == set(ids)
     for number, id_ in enumerate(ids, 1):
-        (board,) = await yard.ask("GET", f"/boards/HB000{number}-0")
+        (board,) = await yard.ask("GET", f"/parts/HB000{number}-0")
         assert [each["miner_id"] for each in board["places"] if each["is_there"]] == [id_]
 
 
@@ -345,8 +345,8 @@ async def test_records_from_before_parts_were_followed_are_followed_from_their_n
 ) -> None:
     (one,) = (await yard.push(yard.look(1, 1))).values()
     async with yard.cloud.store.write() as connection:
-        await connection.execute(boards.delete())
+        await connection.execute(part_stays.delete())
         await connection.execute(miners.update().values(parts=None))
     await yard.push(yard.look(1, 1, static=None), after_s=30)
-    mine = await yard.ask("GET", f"/miners/{one}/boards?pageSize=100")
+    mine = await yard.ask("GET", f"/miners/{one}/parts?pageSize=100")
     assert len(mine) == 5

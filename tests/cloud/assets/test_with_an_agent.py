@@ -174,7 +174,7 @@ async def test_what_is_repaired_keeps_its_record(tmp_path: Path) -> None:
         }
         # No hashboard ever left its case.
         for device, case in ((one, two), (two, one)):
-            (board,) = await repair.ask("GET", f"/boards/{device.board_serials[0]}")
+            (board,) = await repair.ask("GET", f"/parts/{device.board_serials[0]}")
             assert [each["miner_id"] for each in board["places"]] == [before[case.mac]]
 
 
@@ -201,5 +201,5 @@ async def test_a_copied_mac_and_a_control_board_in_another_case(tmp_path: Path) 
         assert proposal["found"]["id"] == before[mover.mac]
         await repair.ask("POST", f"/miner-proposals/{proposal['id']}/confirm")
         assert (await repair.show(mover))[mover.mac] == before[into.mac]
-        (board,) = await repair.ask("GET", f"/boards/{original.board_serials[0]}")
+        (board,) = await repair.ask("GET", f"/parts/{original.board_serials[0]}")
         assert [each["miner_id"] for each in board["places"]] == [before[original.mac]]

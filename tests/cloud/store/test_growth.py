@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from structlog.testing import capture_logs
 
 from cloud.config import CloudSettings
-from cloud.store.assets.boards import STAYS_MOST
+from cloud.store.assets.parts import STAYS_MOST
 from cloud.store.schema.tables import metadata, miners, reading_batches, task_events
 from contract.clock import to_text
 from contract.link import MinerReading
@@ -255,6 +255,6 @@ async def test_a_stolen_token_makes_no_more_rows_than_all_its_caps(cloud: Cloud)
     assert rows["task_classes"] == len(BUILT_IN)
     rest = {"miners", "tasks", "task_batches", "task_events", "reading_batches", "audit"}
     rest |= {"ledger_entries", "nodes", "subscriptions", "task_classes"}
-    assert rows["boards"] <= rows["miners"] * STAYS_MOST
-    rest |= {"boards"}
+    assert rows["part_stays"] <= rows["miners"] * STAYS_MOST
+    rest |= {"part_stays"}
     assert all(number <= 1 for name, number in rows.items() if name not in rest), rows

@@ -21,7 +21,7 @@ def upgrade() -> None:
     farm = sa.String(length=36)
     op.add_column("miners", sa.Column("parts", sa.Text(), nullable=True))
     op.create_table(
-        "boards",
+        "part_stays",
         sa.Column("id", number, primary_key=True, autoincrement=True),
         sa.Column("farm_id", farm, sa.ForeignKey("farms.id"), nullable=False),
         sa.Column("serial", sa.String(length=64), nullable=False),
@@ -31,8 +31,8 @@ def upgrade() -> None:
         sa.Column("first_seen_at", at, nullable=False),
         sa.Column("last_seen_at", at, nullable=True),
     )
-    op.create_index("ix_boards_serial", "boards", ["farm_id", "serial"])
-    op.create_index("ix_boards_miner", "boards", ["miner_id"])
+    op.create_index("ix_part_stays_serial", "part_stays", ["farm_id", "serial"])
+    op.create_index("ix_part_stays_miner", "part_stays", ["miner_id"])
     op.create_table(
         "proposals",
         sa.Column("id", number, primary_key=True, autoincrement=True),

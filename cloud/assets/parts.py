@@ -1,4 +1,4 @@
-"""Where a part with a serial number is, and was before: hashboards, power supplies, control boards."""
+"""Where a part with a serial number is, and was before: hashboards, power supplies, control parts."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from cloud.http.errors import ApiError
 from cloud.http.rights import needs
 from cloud.nonce.answers import many, one
 from cloud.nonce.requests import PAGE, farm_of, miner_of, named, page_of, takes
-from cloud.store.assets import boards
-from cloud.store.assets.boards import Stay, is_there
-from contract.nonce.assets import BoardItem, BoardPlaceItem, MinerBoardItem
+from cloud.store.assets import parts
+from cloud.store.assets.parts import Stay, is_there
+from contract.nonce.assets import MinerPartItem, PartItem, PartPlaceItem
 from contract.nonce.sites import FARM
 from contract.nonce.times import nonce_time
 from contract.roles import Role
@@ -22,28 +22,28 @@ from contract.roles import Role
 
 @needs(Role.VIEWER)
 @takes()
-async def get_board(request: web.Request) -> web.Response:
-    """GET F/boards/{serial}: all parts of that serial number. 404 where none was ever seen in this farm."""
+async def get_part(request: web.Request) -> web.Response:
+    """GET F/parts/{serial}: all parts of that serial number. 404 where none was ever seen in this farm."""
     farm, serial = await farm_of(request), named(request, "serial").strip()
     async with request.app[STORE].read() as connection:
-        found = await boards.places_of(connection, farm.id, serial)
+        found = await parts.places_of(connection, farm.id, serial)
     if not found:
         raise ApiError(404, "No part of this serial number was seen in this farm")
     by_kind: dict[str, list[Stay]] = {}
     for stay in found:
         by_kind.setdefault(stay.kind, []).append(stay)
-    return one([_board(serial, kind, stays) for kind, stays in by_kind.items()])
+    return one([_part(serial, kind, stays) for kind, stays in by_kind.items()])
 
 
 @needs(Role.VIEWER)
 @takes(*PAGE)
-async def list_boards(request: web.Request) -> web.Response:
-    """GET F/miners/{miner_id}/boards: what is in a miner first, then what was, the newest first."""
+async def list_parts(request: web.Request) -> web.Response:
+    """GET F/miners/{miner_id}/parts: what is in a miner first, then what was, the newest first."""
     farm, page = await farm_of(request), page_of(request)
     miner = await miner_of(request, farm, deleted=True)
     async with request.app[STORE].read() as connection:
-        mine = (await boards.stays_in(connection, farm.id, [miner.id])).get(miner.id, [])
-        places = await boards.stays_of(connection, farm.id, {stay.serial for stay in mine})
+        mine = (await parts.stays_in(connection, farm.id, [miner.id])).get(miner.id, [])
+        places = await parts.stays_of(connection, farm.id, {stay.serial for stay in mine})
     items = [_of_miner(stay, places.get((stay.kind, stay.serial), ())) for stay in reversed(mine)]
     items.sort(
         key=lambda item: (not item.is_there, item.kind, item.slot is not None, item.slot or 0)
@@ -51,9 +51,9 @@ async def list_boards(request: web.Request) -> web.Response:
     return many(items[page.offset : page.offset + page.size], page, len(items))
 
 
-def _board(serial: str, kind: str, stays: Sequence[Stay]) -> BoardItem:
+def _part(serial: str, kind: str, stays: Sequence[Stay]) -> PartItem:
     places = [
-        BoardPlaceItem(
+        PartPlaceItem(
             miner_id=stay.miner_id,
             miner_name=stay.name,
             ip=stay.ip,
@@ -72,16 +72,16 @@ def _board(serial: str, kind: str, stays: Sequence[Stay]) -> BoardItem:
             f"{len(there)} miners show it at once ({', '.join(there[:5])}): it is no serial number, or one of them "
             "tells what is not so"
         )
-    return BoardItem(serial=serial, kind=kind, places=places, doubt=doubt)
+    return PartItem(serial=serial, kind=kind, places=places, doubt=doubt)
 
 
-def _of_miner(stay: Stay, places: Sequence[Stay]) -> MinerBoardItem:
+def _of_miner(stay: Stay, places: Sequence[Stay]) -> MinerPartItem:
     before = [
         other
         for other in places
         if other.miner_id != stay.miner_id and other.first_seen_at < stay.first_seen_at
     ]
-    return MinerBoardItem(
+    return MinerPartItem(
         serial=stay.serial,
         kind=stay.kind,
         slot=stay.slot,
@@ -93,6 +93,6 @@ def _of_miner(stay: Stay, places: Sequence[Stay]) -> MinerBoardItem:
 
 
 ROUTES: Final = (
-    web.get(FARM + "/boards/{serial}", get_board, allow_head=False),
-    web.get(FARM + "/miners/{miner_id}/boards", list_boards, allow_head=False),
+    web.get(FARM + "/parts/{serial}", get_part, allow_head=False),
+    web.get(FARM + "/miners/{miner_id}/parts", list_parts, allow_head=False),
 )

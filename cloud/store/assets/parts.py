@@ -1,4 +1,4 @@
-"""Parts with a serial number, followed across the miners of a farm: hashboards, power supplies, control boards.
+"""Parts with a serial number, followed across the miners of a farm: hashboards, power supplies, control part_stays.
 
 A miner that shows the parts it showed before costs nothing here: they stand in its row (`miners.parts`). What a look
 does not tell says nothing: a stay ends when another part stands in its place, or its place is not there any more.
@@ -17,8 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.store.assets.likeness import is_placeholder
 from cloud.store.engine import chunks
-from cloud.store.schema.rows import BoardStayRow, MinerRow, read_rows
-from cloud.store.schema.tables import boards, miners
+from cloud.store.schema.rows import MinerRow, PartStayRow, read_rows
+from cloud.store.schema.tables import miners, part_stays
 
 HASHBOARDS_MOST: Final = 16  # of one look
 STAYS_MOST: Final = 64  # kept of one miner; of those that ended the oldest go
@@ -51,7 +51,7 @@ class Moved(msgspec.Struct):
     is_new: bool = False
 
 
-class Stay(BoardStayRow, frozen=True, kw_only=True):
+class Stay(PartStayRow, frozen=True, kw_only=True):
     """A part in a miner, and what is known of that: its address and name, when it was last read."""
 
     ip: str | None
@@ -67,7 +67,7 @@ class Stay(BoardStayRow, frozen=True, kw_only=True):
 
 
 _STAY_COLUMNS: Final = (
-    *boards.c,
+    *part_stays.c,
     *(miners.c[name] for name in ("ip", "mac", "name", "last_read_at", "deleted_at")),
 )
 
@@ -129,15 +129,15 @@ async def follow(connection: AsyncConnection, farm_id: str, moved: Collection[Mo
                 going_on.append({"b_id": stay.id, "b_slot": part.slot})
         dropped += _too_many(mine, len(wanted))
     for some in chunks(dropped):
-        await connection.execute(boards.delete().where(boards.c.id.in_(some)))
-    by_id = boards.update().where(boards.c.id == sa.bindparam("b_id"))
+        await connection.execute(part_stays.delete().where(part_stays.c.id.in_(some)))
+    by_id = part_stays.update().where(part_stays.c.id == sa.bindparam("b_id"))
     if ended:
         await connection.execute(by_id.values(last_seen_at=sa.bindparam("b_seen")), ended)
     if going_on:
         values = by_id.values(slot=sa.bindparam("b_slot"), last_seen_at=None)
         await connection.execute(values, going_on)
     if new:
-        await connection.execute(boards.insert(), new)
+        await connection.execute(part_stays.insert(), new)
 
 
 async def stays_in(
@@ -146,7 +146,7 @@ async def stays_in(
     """All that is known of the parts of these miners, the oldest first."""
     found: dict[str, list[Stay]] = {}
     for some in chunks(sorted(miner_ids)):
-        for stay in await _stays(connection, farm_id, boards.c.miner_id.in_(some)):
+        for stay in await _stays(connection, farm_id, part_stays.c.miner_id.in_(some)):
             found.setdefault(stay.miner_id, []).append(stay)
     return found
 
@@ -160,12 +160,12 @@ async def stays_of(
     found: dict[tuple[str, str], list[Stay]] = {}
     for some in chunks(sorted(serials)):
         few = (
-            sa.select(boards.c.serial)
-            .where(boards.c.farm_id == farm_id, boards.c.serial.in_(some))
-            .group_by(boards.c.serial)
+            sa.select(part_stays.c.serial)
+            .where(part_stays.c.farm_id == farm_id, part_stays.c.serial.in_(some))
+            .group_by(part_stays.c.serial)
             .having(sa.func.count() <= PLACES_MOST)
         )
-        for stay in await _stays(connection, farm_id, boards.c.serial.in_(few)):
+        for stay in await _stays(connection, farm_id, part_stays.c.serial.in_(few)):
             found.setdefault((stay.kind, stay.serial), []).append(stay)
     return found
 
@@ -176,11 +176,11 @@ async def shared(connection: AsyncConnection, farm_id: str, miner_ids: Collectio
     """
     found: set[str] = set()
     for some in chunks(sorted(miner_ids)):
-        mine = sa.select(boards.c.serial).where(boards.c.miner_id.in_(some))
+        mine = sa.select(part_stays.c.serial).where(part_stays.c.miner_id.in_(some))
         query = (
-            sa.select(boards.c.serial)
-            .where(boards.c.farm_id == farm_id, boards.c.serial.in_(mine))
-            .group_by(boards.c.serial)
+            sa.select(part_stays.c.serial)
+            .where(part_stays.c.farm_id == farm_id, part_stays.c.serial.in_(mine))
+            .group_by(part_stays.c.serial)
             .having(sa.func.count().between(2, PLACES_MOST))
         )
         found |= set(await connection.scalars(query))
@@ -191,9 +191,9 @@ async def places_of(connection: AsyncConnection, farm_id: str, serial: str) -> l
     """Where the parts of one serial number were, the newest first."""
     query = (
         sa.select(*_STAY_COLUMNS)
-        .join(miners, miners.c.id == boards.c.miner_id)
-        .where(boards.c.farm_id == farm_id, boards.c.serial == serial)
-        .order_by(boards.c.first_seen_at.desc(), boards.c.id.desc())
+        .join(miners, miners.c.id == part_stays.c.miner_id)
+        .where(part_stays.c.farm_id == farm_id, part_stays.c.serial == serial)
+        .order_by(part_stays.c.first_seen_at.desc(), part_stays.c.id.desc())
         .limit(PLACES_MOST)
     )
     return read_rows(Stay, await connection.execute(query))
@@ -220,7 +220,7 @@ def is_there(stay: Stay, others: Iterable[Stay]) -> bool:
 async def forget(connection: AsyncConnection, miner_ids: Sequence[str]) -> None:
     """Erase where the parts of these miners were."""
     for some in chunks(miner_ids):
-        await connection.execute(boards.delete().where(boards.c.miner_id.in_(some)))
+        await connection.execute(part_stays.delete().where(part_stays.c.miner_id.in_(some)))
 
 
 async def give_back(
@@ -236,23 +236,23 @@ async def give_back(
         and (key := (stay.kind, stay.serial)) in was
     ]
     for some in chunks([stay.id for _, stay in both]):
-        await connection.execute(boards.delete().where(boards.c.id.in_(some)))
+        await connection.execute(part_stays.delete().where(part_stays.c.id.in_(some)))
     for some in chunks([stay.id for stay, _ in both]):
-        values = boards.update().where(boards.c.id.in_(some)).values(last_seen_at=None)
+        values = part_stays.update().where(part_stays.c.id.in_(some)).values(last_seen_at=None)
         await connection.execute(values)
 
 
 async def hand_over(connection: AsyncConnection, from_id: str, to_id: str) -> None:
     """All that is known of the parts of one record is of another."""
     await connection.execute(
-        boards.update().where(boards.c.miner_id == from_id).values(miner_id=to_id)
+        part_stays.update().where(part_stays.c.miner_id == from_id).values(miner_id=to_id)
     )
 
 
 async def end(connection: AsyncConnection, miner_id: str, at: datetime) -> None:
     """Nothing of what a record knew is there any more."""
-    there = (boards.c.miner_id == miner_id, boards.c.last_seen_at.is_(None))
-    await connection.execute(boards.update().where(*there).values(last_seen_at=at))
+    there = (part_stays.c.miner_id == miner_id, part_stays.c.last_seen_at.is_(None))
+    await connection.execute(part_stays.update().where(*there).values(last_seen_at=at))
 
 
 async def _stays(
@@ -260,9 +260,9 @@ async def _stays(
 ) -> list[Stay]:
     query = (
         sa.select(*_STAY_COLUMNS)
-        .join(miners, miners.c.id == boards.c.miner_id)
-        .where(boards.c.farm_id == farm_id, where)
-        .order_by(boards.c.first_seen_at, boards.c.id)
+        .join(miners, miners.c.id == part_stays.c.miner_id)
+        .where(part_stays.c.farm_id == farm_id, where)
+        .order_by(part_stays.c.first_seen_at, part_stays.c.id)
     )
     return read_rows(Stay, await connection.execute(query))
 
