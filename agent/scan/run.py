@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -21,18 +19,18 @@ from agent.ports import (
     ScanSummary,
 )
 from agent.scan.report.memory import CutScan, ScanRows
+from agent.scan.report.others import other_rows
 from agent.scan.report.verdicts import ASKING, Saying, Verdicts
 from agent.scan.sweep.plan import Manner, SweepPlan, SweepRow
 from agent.scan.sweep.sweep import Sweep
 from agent.scan.visitor import Visited, Visitor
+from agent.scan.visits import Visits
 from contract.clock import Clock
-from contract.ranges import Range, address_of, merge, number_of
+from contract.ranges import Range, merge, number_of
 
 Progress = Callable[[ScanProgress], Awaitable[None]]
 OTHERS_MOST: Final = 10_000  # rows of addresses where no miner is
 _TELL_S: Final = 0.25
-_SLOW_S: Final = 1.5  # a miner has said who it is by then
-_SLOW_SHARE: Final = 8  # so many times the usual number, at most, are waited for
 _KEEP_S: Final = 2.0  # as much as a crash may cost
 _CUT: Final = Saying(AddressVerdict.NOT_ASKED, note="the scan ended before")
 
@@ -91,9 +89,6 @@ class ScanRun:
         self._first_pass_s: float | None = None
         self._is_seen_through = False
         self._sweep: Sweep | None = None
-        self._waiting: deque[SweepRow] = deque()
-        self._at_work = self._slow = 0
-        self._is_cut = False
 
     def take_up(self, cut: CutScan, is_known: Callable[[str], bool]) -> None:
         """Go on where it was cut. A miner that this process does not know at its address is asked again, so that it
@@ -136,11 +131,12 @@ class ScanRun:
         """Raises OSError, and what `progress` raises."""
         self.gave_way = False
         loop = asyncio.get_running_loop()
+        visits = Visits(self._visitor, self._section.identify_at_once, self._take_down)
 
         def swept(batch: Sequence[SweepRow]) -> None:
             hits = self._marked(batch)
             if hits or (not self._is_seen_through and not self._verdicts.unseen):
-                loop.call_soon_threadsafe(self._take, hits)
+                loop.call_soon_threadsafe(self._take, visits, hits)
 
         plan = SweepPlan(
             spans=self.order.spans,
@@ -154,8 +150,8 @@ class ScanRun:
             async with asyncio.TaskGroup() as beside:
                 parts = [beside.create_task(self._tell(), name="scan-progress")]
                 parts.append(beside.create_task(self._keep_on(), name="scan-keep"))
-                async with asyncio.TaskGroup() as self._visits:
-                    await self._sweeping(sweep)
+                async with visits:
+                    await self._sweeping(sweep, visits)
                 for part in parts:
                     part.cancel()
         except BaseExceptionGroup as group:
@@ -166,8 +162,6 @@ class ScanRun:
             raise
         finally:
             self._connects += sweep.counts.connects
-            while self._waiting:
-                self._waiting.popleft().doors.close()
             if not self.gave_way:
                 self._verdicts.close(_CUT)
                 self._seconds = self._so_long()
@@ -176,7 +170,7 @@ class ScanRun:
     def summary(self) -> ScanSummary:
         """Of all its addresses, once it has ended; of those that are through before."""
         counts = self._verdicts.counts()
-        rows = self._rows()
+        rows = other_rows(self._verdicts, self._others)
         others = tuple(itertools.islice(rows, OTHERS_MOST))
         return ScanSummary(
             addresses=sum(counts.values()),
@@ -200,12 +194,12 @@ class ScanRun:
 
     # --- the sweep ---
 
-    async def _sweeping(self, sweep: Sweep) -> None:
+    async def _sweeping(self, sweep: Sweep, visits: Visits) -> None:
         running = asyncio.get_running_loop().run_in_executor(None, sweep.run)
         try:
             await asyncio.shield(running)
         except asyncio.CancelledError:
-            self._is_cut = True
+            visits.cut()
             raise
         finally:
             sweep.stop()
@@ -225,58 +219,10 @@ class ScanRun:
                 hits.append(each)
         return hits
 
-    # --- who is there ---
-
-    def _take(self, hits: list[SweepRow]) -> None:
-        """They are looked at as soon as somebody is free. Where many wait, their sockets do not."""
+    def _take(self, visits: Visits, hits: Sequence[SweepRow]) -> None:
         self._is_seen_through = self._is_seen_through or not self._verdicts.unseen
-        for each in hits:
-            if self._is_cut or len(self._waiting) >= self._section.identify_at_once:
-                each.doors.close()
-            if self._is_cut:
-                continue
-            self._waiting.append(each)
-        self._hire()
+        visits.take(hits)
         self._note_first_pass()
-
-    @property
-    def _places(self) -> int:
-        """How many may be looked at side by side. Who says nothing for long takes no place from the others."""
-        at_once = self._section.identify_at_once
-        return at_once + min(self._slow, _SLOW_SHARE * at_once)
-
-    def _hire(self) -> None:
-        for _ in range(min(len(self._waiting), self._places - self._at_work)):
-            self._at_work += 1
-            self._visits.create_task(self._work(), name="scan-visits")
-
-    async def _work(self) -> None:
-        try:
-            while self._waiting and self._at_work <= self._places:
-                swept = self._waiting.popleft()
-                with self._giving_place():
-                    visited = await self._visitor.visit(swept)
-                self._take_down(swept.ip, visited)
-        finally:
-            self._at_work -= 1
-
-    @contextmanager
-    def _giving_place(self) -> Iterator[None]:
-        """To another one, once this takes long."""
-        is_slow = False
-
-        def give() -> None:
-            nonlocal is_slow
-            is_slow = True
-            self._slow += 1
-            self._hire()
-
-        timer = asyncio.get_running_loop().call_later(_SLOW_S, give)
-        try:
-            yield
-        finally:
-            timer.cancel()
-            self._slow -= is_slow
 
     def _take_down(self, ip: str, visited: Visited) -> None:
         row = visited.row
@@ -343,24 +289,6 @@ class ScanRun:
     def _so_long(self) -> float:
         return round(self._before_s + self._clock.mono() - self._began_mono, 3)
 
-    def _rows(self) -> Iterator[OtherAddresses]:
-        """Of all addresses where no miner is, in order; of as many as possible in one."""
-        for span, said in self._verdicts.runs():
-            if said.verdict is AddressVerdict.FOUND or said.verdict is None:
-                continue
-            first = span.first
-            if said.verdict in (AddressVerdict.UNKNOWN, AddressVerdict.FAILED):
-                for number in range(span.first, span.last + 1):
-                    own = self._others.get(address_of(number))
-                    if own is None:
-                        continue
-                    if first < number:
-                        yield _row(Range(first, number - 1), said)
-                    yield own
-                    first = number + 1
-            if first <= span.last:
-                yield _row(Range(first, span.last), said)
-
 
 def _saying(swept: SweepRow) -> Saying:
     """Of an address where no port is open."""
@@ -373,17 +301,6 @@ def _saying(swept: SweepRow) -> Saying:
     if swept.no_neighbour:
         return Saying(AddressVerdict.SILENT, asked, "no host of that network has the address")
     return Saying(AddressVerdict.SILENT, asked, is_final=swept.is_final)
-
-
-def _row(span: Range, said: Saying) -> OtherAddresses:
-    assert said.verdict is not None
-    return OtherAddresses(
-        range=str(span),
-        addresses=len(span),
-        verdict=said.verdict,
-        ports=said.ports,
-        note=said.note,
-    )
 
 
 def _first(group: BaseException) -> BaseException:

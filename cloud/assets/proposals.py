@@ -22,7 +22,7 @@ from cloud.store.assets.proposals import CONFIRMED, OPEN, REJECTED, Proposal
 from cloud.store.engine import Connection
 from cloud.store.schema.rows import FarmRow
 from contract.keys import unknown_key
-from contract.nonce.assets import EvidenceItem, LikenedItem, MergedItem, ProposalItem
+from contract.nonce.assets import EvidenceItem, MergedItem, ProposalItem, ProposedRecordItem
 from contract.nonce.batches import NoBody
 from contract.nonce.sites import FARM
 from contract.nonce.times import nonce_time
@@ -146,8 +146,8 @@ def _item(proposal: Proposal, now: datetime) -> ProposalItem:
         id=row.id,
         farm_id=row.farm_id,
         status=row.status,
-        asset=_likened(proposal.asset, now),
-        found=_likened(proposal.found, now),
+        asset=_record(proposal.asset, now),
+        found=_record(proposal.found, now),
         score=proposal.score,
         evidence=[
             EvidenceItem(
@@ -166,8 +166,8 @@ def _item(proposal: Proposal, now: datetime) -> ProposalItem:
     )
 
 
-def _likened(row: PairedMiner, now: datetime) -> LikenedItem:
-    return LikenedItem(
+def _record(row: PairedMiner, now: datetime) -> ProposedRecordItem:
+    return ProposedRecordItem(
         id=row.id,
         name=row.name,
         ip=row.ip,

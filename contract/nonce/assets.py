@@ -41,7 +41,7 @@ class MinerPartItem(NonceItem, frozen=True, kw_only=True):
     before_miner_id: str | None
 
 
-class LikenedItem(NonceItem, frozen=True, kw_only=True):
+class ProposedRecordItem(NonceItem, frozen=True, kw_only=True):
     """One of the two records of a proposal. `answers`: it was looked at lately, and did."""
 
     id: str
@@ -70,8 +70,8 @@ class ProposalItem(NonceItem, frozen=True, kw_only=True):
     id: int
     farm_id: str
     status: str  # open, confirmed, rejected
-    asset: LikenedItem
-    found: LikenedItem
+    asset: ProposedRecordItem
+    found: ProposedRecordItem
     score: int
     evidence: list[EvidenceItem]
     doubts: list[str]

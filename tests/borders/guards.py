@@ -954,9 +954,9 @@ def _first_steps() -> Iterator[Guard]:
     )
     yield Guard(
         "who says nothing for long takes no place from others",
-        "agent/scan/run.py",
-        "return at_once + min(self._slow, _SLOW_SHARE * at_once)",
-        "return at_once",
+        "agent/scan/visits.py",
+        "return self._at_once + min(self._slow, _SLOW_SHARE * self._at_once)",
+        "return self._at_once",
         "tests/agent/scan/test_scanner.py::test_hosts_that_accept_and_say_nothing_hold_up_no_miner",
     )
     yield Guard(

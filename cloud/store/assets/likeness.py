@@ -55,7 +55,7 @@ DIFFERS: Final[Mapping[Fact, int]] = {Fact.MODEL: -6}
 _HASHBOARDS_MOST: Final = 6
 
 
-class Likened(msgspec.Struct, frozen=True, kw_only=True):
+class RecordFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one record. Serial numbers that tell no part from another are in none of these."""
 
     mac: str | None = None
@@ -108,7 +108,7 @@ def is_placeholder(serial: str) -> bool:
     )
 
 
-def compare(asset: Likened, found: Likened, *, common: Collection[str] = ()) -> Likeness:
+def compare(asset: RecordFacts, found: RecordFacts, *, common: Collection[str] = ()) -> Likeness:
     """How alike they are. `common` are serial numbers that many miners show: they count nothing."""
     evidence = (
         _same(Fact.MAC, asset.mac, found.mac),

@@ -10,7 +10,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.store.assets.likeness import Likened, Likeness, compare
+from cloud.store.assets.likeness import Likeness, RecordFacts, compare
 from cloud.store.assets.parts import PartKind, Stay, is_there, parts_of, stays_in, stays_of
 from cloud.store.engine import chunks
 from cloud.store.schema.rows import read_rows
@@ -127,7 +127,7 @@ def judge(known: PairedFarm, pair: Pair, now: datetime) -> Judged | None:
     shared = [of_asset[key] for key in shown if key in of_asset]
     common = {key[1] for key in shown if _is_common(known.places.get(key))}
     likeness = compare(
-        _likened(asset, _had(of_asset.values(), shared)), _likened(found, shown), common=common
+        _facts(asset, _had(of_asset.values(), shared)), _facts(found, shown), common=common
     )
     telling = [stay for stay in shared if stay.serial not in common]
     still = {
@@ -168,12 +168,12 @@ def _had(stays: Iterable[Stay], shared: Sequence[Stay]) -> list[tuple[str, str]]
     return had
 
 
-def _likened(row: PairedMiner, parts: Iterable[tuple[str, str]]) -> Likened:
+def _facts(row: PairedMiner, parts: Iterable[tuple[str, str]]) -> RecordFacts:
     by_kind: dict[str, list[str]] = {}
     for kind, serial in parts:
         by_kind.setdefault(kind, []).append(serial)
     place = (row.hall, row.row, row.rack, row.position)
-    return Likened(
+    return RecordFacts(
         mac=row.mac,
         control_board=next(iter(by_kind.get(PartKind.CONTROL_BOARD, ())), None),
         hashboards=frozenset(by_kind.get(PartKind.HASHBOARD, ())),

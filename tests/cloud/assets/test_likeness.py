@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from cloud.store.assets.likeness import AGREES, DIFFERS, Fact, Likened, compare, is_placeholder
+from cloud.store.assets.likeness import AGREES, DIFFERS, Fact, RecordFacts, compare, is_placeholder
 
-ASSET = Likened(
+ASSET = RecordFacts(
     mac="02:00:00:00:00:01",
     control_board="CTRL0001",
     hashboards=frozenset({"HB1", "HB2", "HB3"}),
@@ -22,19 +22,23 @@ ASSET = Likened(
     ("found", "score", "likely"),
     [
         (ASSET, 4 + 3 + 6 + 2 + 1 + 1 + 1, True),
-        (Likened(), 0, False),
-        (Likened(mac="02:00:00:00:00:02", hashboards=ASSET.hashboards), 6, True),
-        (Likened(hashboards=frozenset({"HB1", "HB2", "NEW"})), 4, True),
-        (Likened(hashboards=frozenset({"HB1", "NEW1", "NEW2"})), 0, False),  # a spare part
-        (Likened(hashboards=frozenset({"HB1"}), psu="PSU1"), 2, False),
-        (Likened(psu="PSU1", hostname="row-a-1", address="10.0.0.1", position="a///1"), 5, False),
-        (Likened(control_board="CTRL0001"), 3, False),  # one fact
-        (Likened(control_board="CTRL0001", address="10.0.0.1"), 4, True),
-        (Likened(hashboards=ASSET.hashboards, model="Antminer S21"), 0, False),
-        (Likened(hashboards=ASSET.hashboards, psu="PSU9", address="10.0.0.9"), 6, True),
+        (RecordFacts(), 0, False),
+        (RecordFacts(mac="02:00:00:00:00:02", hashboards=ASSET.hashboards), 6, True),
+        (RecordFacts(hashboards=frozenset({"HB1", "HB2", "NEW"})), 4, True),
+        (RecordFacts(hashboards=frozenset({"HB1", "NEW1", "NEW2"})), 0, False),  # a spare part
+        (RecordFacts(hashboards=frozenset({"HB1"}), psu="PSU1"), 2, False),
+        (
+            RecordFacts(psu="PSU1", hostname="row-a-1", address="10.0.0.1", position="a///1"),
+            5,
+            False,
+        ),
+        (RecordFacts(control_board="CTRL0001"), 3, False),  # one fact
+        (RecordFacts(control_board="CTRL0001", address="10.0.0.1"), 4, True),
+        (RecordFacts(hashboards=ASSET.hashboards, model="Antminer S21"), 0, False),
+        (RecordFacts(hashboards=ASSET.hashboards, psu="PSU9", address="10.0.0.9"), 6, True),
     ],
 )
-def test_the_score_is_that_of_the_facts(found: Likened, score: int, likely: bool) -> None:
+def test_the_score_is_that_of_the_facts(found: RecordFacts, score: int, likely: bool) -> None:
     told = compare(ASSET, found)
     assert (told.score, told.is_likely) == (score, likely)
     assert told.score == sum(each.counts for each in told.evidence)
@@ -53,12 +57,14 @@ def test_what_many_miners_show_counts_nothing() -> None:
 
 
 def test_a_name_that_all_of_a_make_come_with_counts_nothing() -> None:
-    same = Likened(hostname="Antminer")
+    same = RecordFacts(hostname="Antminer")
     assert compare(same, same).score == 0
 
 
 def test_the_evidence_is_in_words() -> None:
-    told = compare(ASSET, Likened(mac="02:00:00:00:00:02", hashboards=frozenset({"HB1", "HB2"})))
+    told = compare(
+        ASSET, RecordFacts(mac="02:00:00:00:00:02", hashboards=frozenset({"HB1", "HB2"}))
+    )
     words = {each.fact: (each.agrees, each.words) for each in told.evidence}
     assert words[Fact.MAC] == (
         False,

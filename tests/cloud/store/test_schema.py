@@ -15,7 +15,7 @@ from cloud.store.schema.migrate import NewerDatabaseError, _config, migrate
 from cloud.store.schema.rows import (
     AgentRow,
     BatchRow,
-    BoardStayRow,
+    PartStayRow,
     FarmRow,
     FileRow,
     FirmwareRow,
@@ -85,7 +85,7 @@ def test_migrating_gives_exactly_the_tables_the_code_expects(tmp_path):
         (SubscriptionRow, subscriptions),
         (StackRow, stacks),
         (FirmwareRow, firmware),
-        (BoardStayRow, boards),
+        (PartStayRow, boards),
         (ProposalRow, proposals),
         (RangeRow, ip_ranges),
     ],
