@@ -5,6 +5,7 @@ and of what stays silent in a second pass. On a thread of its own, with one epol
 from __future__ import annotations
 
 import errno
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,6 +32,9 @@ from drivers.doors import hang_up
 _TURN: Final = 256  # addresses that are begun before answers are looked for
 _PACE_S: Final = 0.01  # addresses that become due within it are begun together
 _WAIT_MAX_S: Final = 0.1  # how long a wish to stop may wait
+_EARLY_SHARE: Final = (
+    2  # of the timeout, after this part what was asked last counts as silent for the time being
+)
 _GRACE_SHARE: Final = (
     4  # of the timeout, this part is waited for more ports after the first was open
 )
@@ -68,6 +72,7 @@ class Sweep:
         self._more: deque[tuple[Visit, int]] = deque()  # further ports of those under way
         self._graces: deque[tuple[float, Visit]] = deque()
         self._handed_on = HandedOn(section.sockets_max // _HELD_SHARE)
+        self._early_mono: float | None = None  # when what is silent by then is asked further
         self._short_since: float | None = None
         self._short_until = 0.0
         self._segment: Segment | None = None
@@ -186,9 +191,25 @@ class Sweep:
             begun += 1
             if not self._start(visit):
                 return False
-        if self._first.is_empty and self._first_open == 0 and self._marks is not None:
-            begun += self._begin_second(now, _TURN - begun)
+        if self._first.is_empty and self._marks is not None:
+            if self._first_open == 0:
+                begun += self._begin_second(now, _TURN - begun)
+            else:
+                self._begin_early(now)
         return begun >= _TURN
+
+    def _begin_early(self, now: float) -> None:
+        """The last of the first pass are waited for, and asked at the other ports meanwhile."""
+        if self._plan.manner is Manner.LOW:
+            return
+        if self._early_mono is None:
+            self._early_mono = now + self._patience.timeout_s / _EARLY_SHARE
+        elif self._early_mono <= now < math.inf:
+            self._early_mono = math.inf
+            self._connects.widen(len(self._plan.ports))
+            for visit in self._connects.visits():
+                if visit.place != NO_PLACE:
+                    self._ask_rest(visit)
 
     def _begin_second(self, now: float, most: int) -> int:
         """Addresses that were silent at their first port, at their others."""
@@ -197,7 +218,8 @@ class Sweep:
             marked = ((NO_PLACE, number) for number in self._marks.of(self._order))
             pace = routed(self._plan.manner, self._section.addresses_per_s, now)
             self._second = Lane(marked, pace)
-            self._connects.widen(len(self._plan.ports) - 1)
+            if self._early_mono is None:
+                self._connects.widen(len(self._plan.ports) - 1)
             self.counts.second_pass_left = self._marks.number
         lane, ports = self._second, len(self._plan.ports)
         begun = 0
@@ -288,6 +310,16 @@ class Sweep:
             self._ask_rest(visit)
         if visit.waiting == 0:
             self._end(visit)
+        elif answer.port == self._first_port(visit) and not visit.has_answered:
+            self._end_first(visit)
+
+    def _end_first(self, visit: Visit) -> None:
+        """It was silent in the first pass, and is asked at its other ports already."""
+        if visit.place == NO_PLACE or self._marks is None:
+            return
+        visit.place = NO_PLACE
+        self._first_open -= 1
+        self._rows.append(visit.row(is_final=False))
 
     def _look(self, segment: Segment) -> None:
         """What the neighbour table says of those on own networks."""
@@ -364,6 +396,8 @@ class Sweep:
             until = min(until, self._connects.next_overdue_mono)
         if self._graces:
             until = min(until, self._graces[0][0])
+        if self._early_mono is not None:
+            until = min(until, max(now, self._early_mono))
         if self._segment is not None and self._segment.due_mono is not None:
             until = min(until, self._segment.due_mono)
         if self._connects.room > len(self._plan.ports):

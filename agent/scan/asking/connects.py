@@ -150,6 +150,10 @@ class Connects:
             took_s = self._patience.timeout_s
             yield ConnectOutcome(flight.visit, flight.port, errno.ETIMEDOUT, took_s, None)
 
+    def visits(self) -> list[Visit]:
+        """On whose behalf connects are under way."""
+        return [flight.visit for flight in self._flights.values()]
+
     @property
     def next_overdue_mono(self) -> float | None:
         if not self._by_age:
