@@ -12,6 +12,7 @@ import itertools
 import json
 import os
 import random
+import ssl
 import statistics
 import subprocess
 import sys
@@ -23,7 +24,6 @@ from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Final
 
-import certifi
 import msgspec
 import pytest
 
@@ -151,10 +151,11 @@ def _scan(cable: Cable, case: ScanCase, scanner: str, makes: Mapping[str, str]) 
 @cache
 def _environment() -> dict[str, str]:
     """pyasic-rs reads all that SSL_CERT_FILE holds for each of its clients: one certificate is kindest to it."""
-    end = "-----END CERTIFICATE-----\n"
-    first = Path(certifi.where()).read_text("utf-8").partition(end)[0]
+    trusted = ssl.create_default_context().get_ca_certs(binary_form=True)
+    if not trusted:
+        return dict(os.environ)
     handle, path = tempfile.mkstemp(prefix="miner-agent-bench-", suffix=".pem")
-    os.write(handle, (first + end).encode())
+    os.write(handle, ssl.DER_cert_to_PEM_cert(trusted[0]).encode())
     os.close(handle)
     atexit.register(os.unlink, path)
     return os.environ | {"SSL_CERT_FILE": path}

@@ -150,6 +150,10 @@ class Connects:
             took_s = self._patience.timeout_s
             yield ConnectOutcome(flight.probe, flight.port, errno.ETIMEDOUT, took_s, None)
 
+    def probes(self) -> list[Probe]:
+        """On whose behalf connects are under way."""
+        return [flight.probe for flight in self._flights.values()]
+
     @property
     def next_overdue_mono(self) -> float | None:
         if not self._by_age:

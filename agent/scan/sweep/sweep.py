@@ -5,6 +5,7 @@ and of what stays silent in a second pass. On a thread of its own, with one epol
 from __future__ import annotations
 
 import errno
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,6 +31,9 @@ from drivers.doors import hang_up
 _TURN: Final = 256  # addresses that are begun before answers are looked for
 _PACE_S: Final = 0.01  # addresses that become due within it are begun together
 _WAIT_MAX_S: Final = 0.1  # how long a wish to stop may wait
+_EARLY_SHARE: Final = (
+    2  # of the timeout, after this part what was asked last counts as silent for the time being
+)
 _GRACE_SHARE: Final = (
     4  # of the timeout, this part is waited for more ports after the first was open
 )
@@ -67,6 +71,7 @@ class Sweep:
         self._more: deque[tuple[Probe, int]] = deque()  # further ports of those under way
         self._graces: deque[tuple[float, Probe]] = deque()
         self._handed_on = HandedOn(section.sockets_max // _HELD_SHARE)
+        self._early_mono: float | None = None  # when what is silent by then is asked further
         self._short_since: float | None = None
         self._short_until = 0.0
         self._on_link: OnLinkProbes | None = None
@@ -190,9 +195,25 @@ class Sweep:
             begun += 1
             if not self._start(probe):
                 return False
-        if self._first.is_empty and self._first_open == 0 and self._marks is not None:
-            begun += self._begin_second(now, _TURN - begun)
+        if self._first.is_empty and self._marks is not None:
+            if self._first_open == 0:
+                begun += self._begin_second(now, _TURN - begun)
+            else:
+                self._begin_early(now)
         return begun >= _TURN
+
+    def _begin_early(self, now: float) -> None:
+        """The last of the first pass are waited for, and asked at the other ports meanwhile."""
+        if self._plan.manner is Manner.LOW:
+            return
+        if self._early_mono is None:
+            self._early_mono = now + self._patience.timeout_s / _EARLY_SHARE
+        elif self._early_mono <= now < math.inf:
+            self._early_mono = math.inf
+            self._connects.widen(len(self._plan.ports))
+            for probe in self._connects.probes():
+                if probe.place != NO_PLACE:
+                    self._ask_rest(probe)
 
     def _begin_second(self, now: float, most: int) -> int:
         """Addresses that were silent at their first port, at their others."""
@@ -200,7 +221,8 @@ class Sweep:
         if self._second is None:
             marked = ((NO_PLACE, number) for number in self._marks.of(self._order))
             self._second = ProbeQueue(marked, self._pace(BURST_ROUTED))
-            self._connects.widen(len(self._plan.ports) - 1)
+            if self._early_mono is None:
+                self._connects.widen(len(self._plan.ports) - 1)
             self.counts.second_pass_left = self._marks.number
         queue, ports = self._second, len(self._plan.ports)
         begun = 0
@@ -291,6 +313,16 @@ class Sweep:
             self._ask_rest(probe)
         if probe.waiting == 0:
             self._end(probe)
+        elif answer.port == self._first_port(probe) and not probe.has_answered:
+            self._end_first(probe)
+
+    def _end_first(self, probe: Probe) -> None:
+        """It was silent in the first pass, and is asked at its other ports already."""
+        if probe.place == NO_PLACE or self._marks is None:
+            return
+        probe.place = NO_PLACE
+        self._first_open -= 1
+        self._rows.append(probe.row(is_final=False))
 
     def _look(self, on_link: OnLinkProbes) -> None:
         """What the neighbour table says of those on own networks."""
@@ -367,6 +399,8 @@ class Sweep:
             until = min(until, self._connects.next_overdue_mono)
         if self._graces:
             until = min(until, self._graces[0][0])
+        if self._early_mono is not None:
+            until = min(until, max(now, self._early_mono))
         if self._on_link is not None and self._on_link.due_mono is not None:
             until = min(until, self._on_link.due_mono)
         if self._connects.room > len(self._plan.ports):

@@ -87,7 +87,7 @@ async def test_what_is_silent_at_its_first_port_is_asked_at_the_others_afterward
     ip = free_base()
     with silent_port(ip) as port, socket.create_server((ip, 0)) as server:
         other = server.getsockname()[1]
-        rows, sweep = await swept(plan_of(ip, ports=(port, other)))
+        rows, sweep = await swept(plan_of(ip, ports=(port, other), manner=Manner.LOW))
         first, second = rows
         assert first.is_silent
         assert not first.is_final
@@ -97,6 +97,10 @@ async def test_what_is_silent_at_its_first_port_is_asked_at_the_others_afterward
         assert second.doors.open == {other}
         second.doors.close()
         assert sweep.counts.second_pass_left == 0
+        [meanwhile], _ = await swept(plan_of(ip, ports=(port, other)))
+        assert meanwhile.doors.open == {other}
+        assert meanwhile.is_final
+        meanwhile.doors.close()
         [only], _ = await swept(plan_of(ip, ports=(port, other), manner=Manner.FAST))
         assert only.is_silent
         assert only.is_final
@@ -105,6 +109,20 @@ async def test_what_is_silent_at_its_first_port_is_asked_at_the_others_afterward
         assert whole.doors.open == {other}
         assert whole.is_final
         whole.doors.close()
+
+
+async def test_what_is_asked_at_the_other_ports_meanwhile_is_silent_so_far_and_then_for_good() -> (
+    None
+):
+    ip = free_base()
+    with silent_port(ip) as port, silent_port(ip) as other:
+        (first, second), sweep = await swept(plan_of(ip, ports=(port, other)))
+    assert first.is_silent
+    assert not first.is_final
+    assert second.is_silent
+    assert second.is_final
+    assert set(second.asked) == {port, other}
+    assert sweep.counts.second_pass_left == 0
 
 
 async def test_one_silent_port_holds_up_the_row_of_an_open_one_only_shortly() -> None:

@@ -15,7 +15,6 @@ from cloud.store.schema.migrate import NewerDatabaseError, _config, migrate
 from cloud.store.schema.rows import (
     AgentRow,
     BatchRow,
-    PartStayRow,
     FarmRow,
     FileRow,
     FirmwareRow,
@@ -23,6 +22,7 @@ from cloud.store.schema.rows import (
     LogRow,
     MinerRow,
     NodeRow,
+    PartStayRow,
     PlaybookRow,
     ProposalRow,
     RangeRow,
