@@ -14,7 +14,7 @@ from drivers.doors import Doors
 from drivers.driver import CredentialsFor
 from drivers.entry import Entry
 from drivers.iceriver.entry import ICERIVER
-from drivers.recognition.tree import Recognition
+from drivers.recognition import Recognition
 from drivers.rig.entry import RIG
 from drivers.stranger import Stranger
 from drivers.whatsminer.entry import WHATSMINER

@@ -239,7 +239,7 @@ def test_every_module_says_what_it_is_for() -> None:
     assert silent == []
 
 
-KNOW_EVERY_MAKE = ("drivers/registry.py", "drivers/recognition/tree.py")
+KNOW_EVERY_MAKE = ("drivers/registry.py", "drivers/recognition.py")
 
 
 def test_what_all_makes_share_knows_none_of_them() -> None:

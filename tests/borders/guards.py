@@ -3145,7 +3145,7 @@ def _wheels() -> Iterator[Guard]:
 
 
 def _recognition() -> Iterator[Guard]:
-    tree = "drivers/recognition/tree.py"
+    tree = "drivers/recognition.py"
     test = "tests/drivers/recognition/test_tree.py::test_"
     yield Guard(
         "a host that lets two questions hang is asked nothing more",

@@ -1,1 +1,0 @@
-"""Who answers at an address: one decision tree for all makes."""
