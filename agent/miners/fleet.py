@@ -498,6 +498,8 @@ class Fleet:
         if (presumed := self._inventory.by_key(self.presumed_mac(ip) or "")) is not None:
             identity = presumed.identity  # which tells all that this one does
         _, is_new = self._inventory.seen(ip, identity, self._clock.now(), has_twin=bool(twins))
+        if was_mac is not None and mac != was_mac:
+            self._keep_heir(was_mac)
         if twins and not had_twins:
             log.info("fleet.twins", ip=ip, mac=mac, others=twins[:_NAMED])
         return driver, is_new
@@ -507,6 +509,15 @@ class Fleet:
         record = self._inventory.by_key(mac or "")
         if mac is not None and record is not None and not self._places.showing(mac):
             self.missing.lose(mac, ip, record.identity)
+
+    def _keep_heir(self, mac: str) -> None:
+        """Another one is where this MAC was shown: the record is of the only one that shows it still."""
+        record, showing = self._inventory.by_key(mac), self._places.showing(mac)
+        if record is None or len(showing) != 1 or record.ip == showing[0]:
+            return
+        heir = self._members.get(showing[0])
+        if heir is not None and heir.identity.mac == mac:
+            self._inventory.seen(showing[0], heir.identity, self._clock.now())
 
     async def _driver_of(self, ip: str, before: Member | None, doors: Doors) -> Driver | Stranger:
         """The driver of whoever is there, asked just now: that of before, where it is the same; that of the rig, where
