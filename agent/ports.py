@@ -238,7 +238,7 @@ class Scanner(Protocol):
         """
 
     def so_far(self) -> ScanSummary | None:
-        """What the scan that began last has said by now; `None` before the first."""
+        """What the scan that stopped last had said by then; where none has, the one under way. `None`: before any."""
 
 
 class Downloader(Protocol):

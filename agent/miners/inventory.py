@@ -251,9 +251,16 @@ class Inventory:
             if record is None or record.identity.mac != each.mac:
                 record = self._records.get(key_of(each.mac, each.ip))
             if record is not None and record.miner_id != each.id:
+                self._take_id(each.id)
                 record.miner_id = each.id
                 self._by_id[each.id] = record.key
                 self._dirty.add(record.key)
+
+    def _take_id(self, miner_id: str) -> None:
+        """From the one that had it: it has another control board now, and the id stays with the miner."""
+        if (before := self.by_id(miner_id)) is not None:
+            before.miner_id = None
+            self._dirty.add(before.key)
 
     async def flush(self) -> None:
         """Write what changed since the last time, in one transaction."""

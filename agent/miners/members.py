@@ -205,6 +205,8 @@ class Members:
         if (presumed := self._inventory.by_key(self.presumed_mac(ip) or "")) is not None:
             identity = presumed.identity  # which tells all that this one does
         _, is_new = self._inventory.seen(ip, identity, self._clock.now(), has_twin=bool(twins))
+        if was_mac is not None and mac != was_mac:
+            self._keep_heir(was_mac)
         if twins and not had_twins:
             log.info("fleet.members.twins", ip=ip, mac=mac, others=twins[:_NAMED])
         return is_new
@@ -248,6 +250,15 @@ class Members:
         record = self._inventory.by_key(mac or "")
         if mac is not None and record is not None and not self.places.showing(mac):
             self.missing.lose(mac, ip, record.identity)
+
+    def _keep_heir(self, mac: str) -> None:
+        """Another one is where this MAC was shown: the record is of the only one that shows it still."""
+        record, showing = self._inventory.by_key(mac), self.places.showing(mac)
+        if record is None or len(showing) != 1 or record.ip == showing[0]:
+            return
+        heir = self._here.get(showing[0])
+        if heir is not None and heir.identity.mac == mac:
+            self._inventory.seen(showing[0], heir.identity, self._clock.now())
 
 
 def in_words(addresses: tuple[str, ...]) -> str:

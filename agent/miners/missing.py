@@ -16,6 +16,9 @@ GATHER_S: Final = 2.0  # what is lost together is looked for together
 AGAIN_S: Final = 30.0  # after the first time in vain; then twice as long each time
 AT_MOST_S: Final = 3600.0
 GIVE_UP_S: Final = 86_400.0  # what is away for longer is found by a scan, or where it was
+AT_ONE_MOST: Final = (
+    4  # miners lost at one address that are looked for: a liar has a new MAC each time
+)
 BOOT_S: Final = 90.0  # of the device: what was just ordered about is most likely to be back by then
 
 
@@ -41,6 +44,7 @@ class Missing:
         self._clock = clock
         self._boot_s = boot_s
         self._absent: dict[str, Absent] = {}
+        self._lost_at: dict[str, list[str]] = {}  # MACs, by address
         self._ordered: dict[str, float] = {}  # when an order was begun, by address
         self._changed = asyncio.Event()
 
@@ -62,7 +66,8 @@ class Missing:
 
     def lose(self, mac: str, ip: str, identity: Identity) -> None:
         """It is not at this address any more, or does not answer. One that came back a while ago is looked for ever
-        more seldom: it is one that restarts again and again.
+        more seldom: it is one that restarts again and again. Where many were lost at one address, the first of them
+        are looked for.
         """
         if mac in self:
             return
@@ -71,11 +76,15 @@ class Missing:
         if before is not None and now - (before.back_mono or now) > AT_MOST_S:
             before = None
         tries = 0 if before is None else before.tries
+        self._drop(mac)
+        if not self._has_room(ip, now):
+            return
         ordered_mono = self._ordered.pop(ip, None)
         wait_s = GATHER_S if tries == 0 else _back_off_s(tries)
         if ordered_mono is not None:
             wait_s = max(wait_s, ordered_mono + self._boot_s - now)
         self._absent[mac] = Absent(mac, ip, identity, now, now + wait_s, tries)
+        self._lost_at.setdefault(ip, []).append(mac)
         self._changed.set()
 
     def find(self, mac: str, ip: str) -> None:
@@ -86,7 +95,7 @@ class Missing:
         if absent.ip == ip:
             absent.back_mono = self._clock.mono()
         else:
-            del self._absent[mac]
+            self._drop(mac)
 
     async def due(self) -> tuple[Absent, ...]:
         """Wait until one is to be looked for; gives it, with those whose time would come soon after."""
@@ -111,6 +120,23 @@ class Missing:
                 each.tries += 1
                 is_over = now - each.lost_mono > GIVE_UP_S
                 each.due_mono = math.inf if is_over else now + _back_off_s(each.tries)
+
+    def _has_room(self, ip: str, now: float) -> bool:
+        """For one more at this address. Those that came back long ago, or are looked for no more, give way."""
+        for mac in tuple(self._lost_at.get(ip, ())):
+            each = self._absent[mac]
+            is_back_long = each.back_mono is not None and now - each.back_mono > AT_MOST_S
+            if is_back_long or each.due_mono == math.inf:
+                self._drop(mac)
+        return len(self._lost_at.get(ip, ())) < AT_ONE_MOST
+
+    def _drop(self, mac: str) -> None:
+        absent = self._absent.pop(mac, None)
+        if absent is None:
+            return
+        self._lost_at[absent.ip].remove(mac)
+        if not self._lost_at[absent.ip]:
+            del self._lost_at[absent.ip]
 
 
 def _back_off_s(tries: int) -> float:

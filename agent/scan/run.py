@@ -163,9 +163,15 @@ class ScanRun:
         finally:
             self._connects += sweep.counts.connects
             if not self.gave_way:
-                self._verdicts.close(_CUT)
-                self._seconds = self._so_long()
+                self.end()
         await self._tell_now()
+
+    def end(self) -> None:
+        """Nothing more will be found out by it."""
+        self.gave_way = False
+        if self._seconds is None:
+            self._verdicts.close(_CUT)
+            self._seconds = self._so_long()
 
     def summary(self) -> ScanSummary:
         """Of all its addresses, once it has ended; of those that are through before."""

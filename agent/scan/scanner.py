@@ -60,10 +60,12 @@ class FarmScanner:
         )
         self._turn = asyncio.Lock()
         self._run: ScanRun | None = None
+        self._stopped: ScanRun | None = None
 
     def so_far(self) -> ScanSummary | None:
-        """What the latest scan has said by now; of one that has ended, all of it. `None` before the first."""
-        return None if self._run is None else self._run.summary()
+        """See `agent.ports.Scanner`."""
+        run = self._stopped or self._run
+        return None if run is None else run.summary()
 
     def verdict_at(self, ip: str) -> tuple[AddressVerdict, str | None] | None:
         """What the latest scan says of an address of it, and what is noted beside."""
@@ -97,13 +99,18 @@ class FarmScanner:
             running.give_way()
         run: ScanRun | None = None
         last: LastScan | None = None
-        while run is None or run.gave_way:
-            async with self._turn:
-                if run is None:
-                    last = None if memory is None else await memory.last(order.spans)
-                    run = await self._begun(order, progress, key)
-                self._run = run
-                await run.go()
+        try:
+            while run is None or run.gave_way:
+                async with self._turn:
+                    if run is None:
+                        last = None if memory is None else await memory.last(order.spans)
+                        run = await self._begun(order, progress, key)
+                    self._run = run
+                    await run.go()
+        finally:
+            if run is not None:
+                run.end()  # one that gave way may be cancelled while another goes on
+                self._stopped = run
         summary = run.summary()
         if memory is None or last is None:
             return summary
@@ -120,14 +127,22 @@ class FarmScanner:
         if memory is not None and key is not None:
             keep = partial(memory.keep, key)
             cut = await memory.cut(key, order.plan, self._clock.now())
-        run = ScanRun(
-            order, self._visitor, self._section, self._clock, progress=progress, keep=keep
+        begin = partial(
+            ScanRun,
+            order,
+            self._visitor,
+            self._section,
+            self._clock,
+            progress=progress,
+            keep=keep,
         )
+        run = begin()
         if cut is not None:
             try:
                 run.take_up(cut, lambda ip: self._fleet.at(ip) is not None)
             except ValueError as error:
                 log.warning("scan.not_taken_up", error=str(error))
+                return begin()  # not one that has taken up half of it
         return run
 
     async def _changes(self, memory: ScanMemory, last: LastScan, run: ScanRun) -> ScanChanges:

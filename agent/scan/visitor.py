@@ -63,6 +63,13 @@ class Visitor:
         try:
             async with asyncio.timeout(self._look_timeout_s):
                 who, is_new = await self._fleet.look_at(swept.ip, swept.doors)
+            if isinstance(who, Stranger):
+                verdict, banner = AddressVerdict.UNKNOWN, who.banner
+                ports = tuple(sorted({*ports, *who.ports}))
+                note = f"{_open(ports)} open but no make known here answers"
+            else:
+                driver = who
+                note = await self._tell(driver)
         except TimeoutError:
             # drivers end their own exchanges before: it waited for a task on that very miner
             driver = self._fleet.at(swept.ip)
@@ -77,14 +84,6 @@ class Visitor:
         except Exception as error:
             log.exception("scan.bug", ip=swept.ip)
             note = f"internal: {type(error).__name__}"
-        else:
-            if isinstance(who, Stranger):
-                verdict, banner = AddressVerdict.UNKNOWN, who.banner
-                ports = tuple(sorted({*ports, *who.ports}))
-                note = f"{_open(ports)} open but no make known here answers"
-            else:
-                driver = who
-                note = await self._tell(driver)
         finally:
             swept.doors.close()
         note = note and note[:_NOTE_CHARS]

@@ -1519,6 +1519,13 @@ def _assets() -> Iterator[Guard]:
         f"{proposals}open_tasks_of_the_two_come_first",
     )
     yield Guard(
+        "no confirmation takes a device out of maintenance",
+        "cloud/store/assets/merging.py",
+        "    await _keep_maintenance(connection, (asset, found), now, swap=swap)\n",
+        "",
+        f"{proposals}a_confirmation_takes_no_miner_out_of_maintenance",
+    )
+    yield Guard(
         "a named range is of private addresses",
         "contract/nonce/ranges.py",
         "if not any(each.first <= span.first and span.last <= each.last for each in _OF_FARMS):",
@@ -1783,6 +1790,13 @@ def _moves() -> Iterator[Guard]:
         "AGAIN_S * 2.0 ** min(tries - 1, 16)",
         "AGAIN_S",
         f"{missing}what_is_not_found_is_looked_for_ever_more_seldom_and_then_no_more",
+    )
+    yield Guard(
+        "of many that were lost at one address, the first four are looked for",
+        "agent/miners/missing.py",
+        "return len(self._lost_at.get(ip, ())) < AT_ONE_MOST",
+        "return True",
+        f"{missing}of_many_that_were_lost_at_one_address_the_first_are_looked_for",
     )
     yield Guard(
         "a miner that is missing for a day is looked for no more",

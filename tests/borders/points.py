@@ -1080,6 +1080,14 @@ POINTS: dict[str, tuple[Point, ...]] = {
             (f"{_PROPOSALS}a_device_that_shows_the_mac_of_another_is_joined_with_nobody",),
         ),
         Point(
+            "a confirmation for a miner in maintenance",
+            "It stays in maintenance, under whichever record it has by then.",
+            (
+                f"{_PROPOSALS}a_confirmation_takes_no_miner_out_of_maintenance",
+                f"{_PROPOSALS}of_two_that_were_swapped_both_stay_in_maintenance",
+            ),
+        ),
+        Point(
             "zeros, `unknown`, one serial number on many miners",
             "Count nothing, and are followed nowhere.",
             (
@@ -1256,6 +1264,14 @@ POINTS: dict[str, tuple[Point, ...]] = {
                 f"{_HUNT}its_own_range_comes_after_the_24_then_the_others_and_those_of_the_cloud",
                 f"{_HUNT}what_is_denied_or_outside_is_not_looked_through",
                 "tests/cloud/test_moves.py::test_miners_that_change_addresses_keep_their_ids_and_their_history",
+            ),
+        ),
+        Point(
+            "one that shows a new MAC each time it is asked",
+            "At most four that were lost at one address are looked for at a time, each ever more seldom.",
+            (
+                f"{_HUNT}one_with_a_new_mac_each_time_does_not_keep_it_running",
+                f"{_MISSING}of_many_that_were_lost_at_one_address_the_first_are_looked_for",
             ),
         ),
         Point(

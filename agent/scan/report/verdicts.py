@@ -16,6 +16,7 @@ from agent.ports import AddressVerdict
 from contract.ranges import Range
 
 _NOTHING: Final = 0  # the byte of an address of which nothing is said yet
+_BYTES_MOST: Final = 256
 _KINDS_MOST: Final = (
     240  # further ones are kept by their verdict alone, so that a byte is always enough
 )
@@ -161,7 +162,10 @@ class Verdicts:
             said = msgspec.json.decode(sayings, type=list[Saying])
         except (zlib.error, msgspec.DecodeError) as error:
             raise ValueError(f"what was kept of a scan is damaged: {error}") from None
-        if len(unpacked) != len(self._bytes) or max(unpacked, default=0) >= len(said):
+        if (
+            len(unpacked) != len(self._bytes)
+            or not max(unpacked, default=0) < len(said) <= _BYTES_MOST
+        ):
             raise ValueError("what was kept of a scan is of other addresses")
         table = bytearray(range(256))
         for code, each in enumerate(said):

@@ -22,6 +22,7 @@ from cloud.store.assets.proposals import drop_open_of, suggest
 from cloud.store.miners.readings import OF_DEVICE
 from cloud.store.schema.rows import MinerRow, read_rows
 from cloud.store.schema.tables import IS_OPEN, miners, tasks
+from contract.task import AssetStatus
 
 _OF_TYPE: Final = ("make", "model", "algorithm", "firmware", "hashrate_ideal_hs")
 
@@ -69,6 +70,7 @@ async def join(
         )
     else:
         await parts.end(connection, found.id, found_at)
+    await _keep_maintenance(connection, (asset, found), now, swap=swap)
     await parts.follow(connection, farm_id, moved)
     await drop_open_of(connection, pair)
     await suggest(connection, farm_id, pair, now)
@@ -103,6 +105,21 @@ async def _check_tasks(connection: AsyncConnection, farm_id: str, pair: Pair) ->
         raise OpenTasksError(
             f"{number} tasks of these two are open: wait for their end, or cancel them"
         )
+
+
+async def _keep_maintenance(
+    connection: AsyncConnection, pair: tuple[MinerRow, MinerRow], now: datetime, *, swap: bool
+) -> None:
+    """Somebody has their hands on what is in maintenance: no confirmation lets it be written to, whichever record it
+    has by now.
+    """
+    asset, found = pair
+    values = dict.fromkeys(("ops_status", "asset_status"), AssetStatus.MAINTENANCE.value)
+    is_meant = {each.id: each.ops_status == AssetStatus.MAINTENANCE for each in pair}
+    if is_meant[found.id] and not is_meant[asset.id]:
+        await _set(connection, asset.id, now, values)
+    if swap and is_meant[asset.id] and not is_meant[found.id]:
+        await _set(connection, found.id, now, values)
 
 
 def _device(row: MinerRow) -> dict[str, Any]:

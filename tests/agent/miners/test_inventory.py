@@ -47,6 +47,26 @@ async def test_what_is_known_survives_a_restart(tmp_path: Path) -> None:
     assert file_trouble(path) is None
 
 
+async def test_an_id_that_came_to_another_control_board_is_of_that_one_alone(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "inventory.db"
+    inventory = Inventory(path)
+    await inventory.open()
+    inventory.seen("10.0.0.1", miner(), AT)
+    inventory.learn_ids((MinerKey(id="abc", mac=MAC, ip="10.0.0.1"),))
+    new = "02:11:22:33:44:77"
+    inventory.seen("10.0.0.7", miner(new), AT)
+    inventory.learn_ids((MinerKey(id="abc", mac=new, ip="10.0.0.7"),))
+    assert [each.miner_id for each in inventory.all()] == [None, "abc"]
+    await inventory.close()
+    again = Inventory(path)
+    await again.open()
+    again.forget(new)
+    assert again.by_id("abc") is None
+    await again.close()
+
+
 async def test_a_miner_that_moved_is_at_one_address_only(tmp_path: Path) -> None:
     inventory = Inventory(None)
     inventory.seen("10.0.0.1", miner(), AT)

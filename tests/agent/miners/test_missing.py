@@ -6,7 +6,15 @@ import asyncio
 
 import pytest
 
-from agent.miners.missing import AGAIN_S, AT_MOST_S, BOOT_S, GATHER_S, GIVE_UP_S, Missing
+from agent.miners.missing import (
+    AGAIN_S,
+    AT_MOST_S,
+    AT_ONE_MOST,
+    BOOT_S,
+    GATHER_S,
+    GIVE_UP_S,
+    Missing,
+)
 from contract.clock import Clock
 from contract.errors import UnreachableError
 from contract.link import MinerRef
@@ -127,3 +135,33 @@ async def test_a_task_gives_its_miner_time_to_come_back_by_itself() -> None:
     assert await waited_for(fleet.members.missing, clock) == ([A], BOOT_S)
     fleet.members.note_answer("10.0.0.1")
     assert A not in fleet.members.missing
+
+
+async def test_of_many_that_were_lost_at_one_address_the_first_are_looked_for() -> None:
+    missing, clock = table()
+    liars = [f"02:AA:00:00:00:{number:02X}" for number in range(AT_ONE_MOST + 2)]
+    missing.lose(A, "10.0.0.1", WHO)
+    for mac in liars:
+        missing.lose(mac, "10.0.0.1", WHO)
+    missing.lose(B, "10.0.0.2", WHO)
+    wanted = [A, *liars[: AT_ONE_MOST - 1], B]
+    assert (await waited_for(missing, clock))[0] == wanted
+    # One of them is met elsewhere: there is room for another. So there is a day later, when they are given up.
+    missing.find(liars[0], "10.0.0.9")
+    missing.lose(liars[-1], "10.0.0.1", WHO)
+    assert (liars[0] in missing, liars[-1] in missing) == (False, True)
+    await asyncio.sleep(GIVE_UP_S + 1)
+    missing.tried(await missing.due())
+    missing.lose(liars[-2], "10.0.0.1", WHO)
+    assert [mac in missing for mac in (A, liars[-1], liars[-2], B)] == [False, False, True, True]
+    # One that comes back each time under another name takes no more room than that.
+    for number in range(100):
+        mac = f"02:BB:00:00:00:{number:02X}"
+        missing.lose(mac, "10.0.0.3", WHO)
+        missing.find(mac, "10.0.0.3")
+    assert len(missing) == 2
+    missing.lose("02:CC:00:00:00:01", "10.0.0.3", WHO)
+    assert "02:CC:00:00:00:01" not in missing
+    await asyncio.sleep(AT_MOST_S + 1)
+    missing.lose("02:CC:00:00:00:01", "10.0.0.3", WHO)
+    assert "02:CC:00:00:00:01" in missing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from agent.miners.inventory import Inventory
-from agent.miners.missing import AGAIN_S, AT_MOST_S, GATHER_S
+from agent.miners.missing import AGAIN_S, AT_MOST_S, AT_ONE_MOST, GATHER_S
 from agent.miners.site import Site, open_site
 from agent.scan.first_ports import first_port
 from agent.scan.hunt import REST_S, Hunt
@@ -193,6 +194,39 @@ async def test_a_rack_that_is_off_is_looked_for_ever_more_seldom_and_found_when_
             each.lease(f"{stage.net}.{10 + number}")
         for each in off:
             await stage.found(each, within_s=AT_MOST_S + 60.0)
+
+
+async def test_one_with_a_new_mac_each_time_does_not_keep_it_running() -> None:
+    async with hunting("antminer/s21:2", ranges="{net}.1-{net}.14") as stage:
+        liar: Any = stage.farm.miners[0]
+        numbers = itertools.count()
+        liar.shown_mac = lambda: f"02:AA:00:{next(numbers):06X}"
+        await stage.site.fleet.look_at(liar.ip)
+        await asyncio.sleep(12 * 3600.0)
+        assert 0 < stage.hunt.asked <= 14 * (AT_ONE_MOST * 24)
+        asked = stage.hunt.asked
+        await asyncio.sleep(24 * 3600.0)
+        assert stage.hunt.asked - asked <= 14 * AT_ONE_MOST * 24
+        assert len(stage.site.fleet.members.missing) <= AT_ONE_MOST
+
+
+async def test_three_that_change_places_are_each_known_where_they_are() -> None:
+    async with hunting("antminer/s21:4") as stage:
+        devices: list[Any] = list(stage.farm.miners[:3])
+        places = [each.ip for each in devices]
+        for number, each in enumerate(devices):
+            each.lease(f"{stage.net}.{40 + number}")
+        for each, place in zip(devices, (*places[1:], places[0]), strict=True):
+            each.lease(place)
+        for place in places:
+            await stage.site.fleet.look_at(place)
+        inventory = stage.site.inventory
+        for each in devices:
+            await stage.found(each)
+            assert inventory.by_key(each.mac).ip == each.ip
+            assert inventory.by_ip(each.ip).key == each.mac
+        assert len(inventory) == 4
+        assert not stage.site.fleet.members.missing.addresses
 
 
 @pytest.mark.parametrize("told", ["the right address", "a wrong one", "nothing that can be read"])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from agent.config.miners import ScanSection
 from agent.miners.inventory import Inventory
 from agent.miners.site import Site, open_site
-from agent.ports import AddressVerdict, ScanProgress
-from agent.scan.report.memory import RESUME_S, ScanMemory, named_ranges
+from agent.ports import AddressVerdict, FoundMiner, ScanProgress
+from agent.scan.report.memory import RESUME_S, ScanMemory, ScanRows, named_ranges
+from agent.scan.report.verdicts import Saying
 from agent.scan.scanner import FarmScanner
 from contract.link import NamedRange
 from tests.agent.onfarm import simulated
@@ -111,7 +113,9 @@ async def test_how_far_it_is_is_kept_on_the_way_for_a_crash_gives_no_notice(tmp_
                 await task
 
 
-@pytest.mark.parametrize("why", ["another key", "another range", "too old", "damaged"])
+@pytest.mark.parametrize(
+    "why", ["another key", "another range", "too old", "damaged", "damaged words", "damaged rows"]
+)
 async def test_a_cut_scan_is_not_taken_up_by_another(tmp_path: Path, why: str) -> None:
     slow = ScanSection(connect_timeout_s=0.5, addresses_per_s=20)
     async with simulated("antminer:1") as (farm, site, _):
@@ -122,10 +126,16 @@ async def test_a_cut_scan_is_not_taken_up_by_another(tmp_path: Path, why: str) -
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            if why == "damaged":
+            if why.startswith("damaged"):
                 scan = await memory.cut("a", await plan_of(memory) or b"", VirtualClock().now())
                 assert scan is not None
-                await memory.keep("a", msgspec.structs.replace(scan, addresses=b"nonsense"))
+                stranger = FoundMiner(ip="10.9.8.7", make="antminer")
+                damage: dict[str, Any] = {
+                    "damaged": {"addresses": b"nonsense"},
+                    "damaged words": {"sayings": msgspec.json.encode([Saying(None)] * 300)},
+                    "damaged rows": {"rows": ScanRows(miners=(stranger,))},
+                }
+                await memory.keep("a", msgspec.structs.replace(scan, **damage[why]))
             if why == "too old":
                 await asyncio.sleep(RESUME_S + 1)
             key = "b" if why == "another key" else "a"
@@ -153,6 +163,30 @@ async def test_a_scan_that_nobody_waits_for_gives_way_and_goes_on(tmp_path: Path
         told = await patient
         assert add_up(told)
         assert (told.addresses, told.found, told.not_asked) == (14, 2, 0)
+
+
+async def test_one_that_gave_way_and_is_cancelled_tells_what_it_had_found_itself() -> None:
+    async with simulated("antminer:2") as (farm, site, _):
+        slow = ScanSection(connect_timeout_s=0.5, addresses_per_s=20)
+        scanner = over(site, ScanMemory(None), slow)
+        net = net_of(farm)
+        patient = asyncio.create_task(scanner.scan((f"{net}.1-{net}.60",), manner="low"))
+        await until(lambda: len(site.fleet) > 0)
+        has_begun = asyncio.Event()
+
+        async def progress(_: ScanProgress) -> None:
+            has_begun.set()
+
+        other = asyncio.create_task(scanner.scan((f"{net}.101-{net}.200",), progress))
+        await has_begun.wait()
+        patient.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await patient
+        told = scanner.so_far()
+        assert told is not None and add_up(told)
+        assert (told.addresses, told.found) == (60, 2)
+        assert told.not_asked > 0
+        assert (await other).addresses == 100
 
 
 async def test_a_damaged_file_costs_only_what_was_in_it(tmp_path: Path) -> None:

@@ -117,6 +117,25 @@ async def test_hits_reach_the_cloud_at_once_and_join_telemetry() -> None:
         assert set(telemetry._plans) == {each.ip for each in farm.miners}
 
 
+async def test_a_bug_at_one_miner_does_not_end_the_scan(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with simulated("antminer:1,iceriver:1") as (farm, site, config):
+        section = TelemetrySection(batch_wait_s=60.0)
+        buffer = ReadingBuffer(MemorySink(), None, section, VirtualClock(), run_id="r")
+        for each in farm.miners:
+            await site.fleet.look_at(each.ip)
+        ip = farm.miners[0].ip
+
+        async def fails(*_: object) -> None:
+            raise KeyError("a bug")
+
+        monkeypatch.setattr(type(site.fleet.at(ip)), "read", fails)
+        summary = await scanner_over(site, buffer=buffer).scan(config.miners.ranges)
+        assert add_up(summary)
+        assert summary.found == 2
+        assert {row.ip: row.note for row in summary.miners}[ip] == "internal: KeyError"
+        await buffer.close()
+
+
 async def test_progress_is_told_with_its_rows_and_ends_at_the_whole() -> None:
     async with simulated("antminer:2") as (farm, site, _):
         told: list[tuple[int, int]] = []

@@ -350,3 +350,39 @@ async def test_records_from_before_parts_were_followed_are_followed_from_their_n
     await yard.push(yard.look(1, 1, static=None), after_s=30)
     mine = await yard.ask("GET", f"/miners/{one}/parts?pageSize=100")
     assert len(mine) == 5
+
+
+async def put_into_maintenance(yard: Yard, miner_id: str) -> None:
+    params = {"status": "maintenance"}
+    order = {"task_name": "miner.asset.update", "params": params, "miner_ids": [miner_id]}
+    await yard.ask("POST", "/tasks/batches", json=order)
+
+
+async def maintained(yard: Yard) -> tuple[dict[str, str | None], set[str]]:
+    """Of each miner on the lists its status, and what agents are to leave alone."""
+    status, settings = await yard.agent.call("GET", "settings")
+    assert status == 200
+    return {key: each["ops_status"] for key, each in (await yard.miners()).items()}, {
+        *settings["maintenance"]
+    }
+
+
+@pytest.mark.parametrize("which", ["asset", "found"])
+async def test_a_confirmation_takes_no_miner_out_of_maintenance(yard: Yard, which: str) -> None:
+    (one,) = (await yard.push(yard.look(1, 1))).values()
+    (found,) = (await yard.push(yard.look(9, 1), after_s=SILENT_S)).values()
+    await put_into_maintenance(yard, one if which == "asset" else found)
+    (proposal,) = await yard.proposals()
+    await yard.confirm(proposal)
+    assert await maintained(yard) == ({one: "maintenance"}, {ControlBoard(9).mac})
+
+
+@pytest.mark.parametrize("which", [0, 1])
+async def test_of_two_that_were_swapped_both_stay_in_maintenance(yard: Yard, which: int) -> None:
+    pair = await swapped(yard)
+    await put_into_maintenance(yard, pair[which])
+    await yard.confirm((await yard.proposals())[0])
+    assert await maintained(yard) == (
+        dict.fromkeys(pair, "maintenance"),
+        {ControlBoard(1).mac, ControlBoard(2).mac},
+    )
