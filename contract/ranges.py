@@ -72,7 +72,7 @@ def parse_range(text: str) -> Range:
 
 
 def range_name(text: str) -> str:
-    """The name that a range is to have. Raises ValueError for what would be taken for something else where it is typed."""
+    """The name of a range. Raises ValueError for what would be taken for something else where it is typed."""
     name = text.strip()
     if "," in name or name.startswith("-"):
         raise ValueError(

@@ -65,6 +65,11 @@ class FarmScanner:
         """What the latest scan has said by now; of one that has ended, all of it. `None` before the first."""
         return None if self._run is None else self._run.summary()
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether the latest scan is what was left of one that was cut."""
+        return self._run is not None and self._run.goes_on
+
     def verdict_at(self, ip: str) -> tuple[AddressVerdict, str | None] | None:
         """What the latest scan says of an address of it, and what is noted beside."""
         return None if self._run is None else self._run.verdict_at(ip)
