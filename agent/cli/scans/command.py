@@ -35,15 +35,16 @@ def ranges_of_names(texts: Iterable[str], config: Config) -> tuple[str, ...]:
     """What is to be scanned: addresses, ranges, names of hosts, and names of ranges, which are looked up first. Raises
     ValueError, in words.
     """
-    known = (*named_ranges(_file(config)), *config.ranges)
-    named = {each.name.casefold(): each.range for each in known}
+    known = [(each.name, each.range) for each in named_ranges(_file(config))]
+    known += [(each.name, each.range) for each in config.ranges]
+    named = {name.casefold(): addresses for name, addresses in known}
     parts = (part.strip() for text in texts for part in text.split(","))
     try:
         return ranges_in(named.get(part.casefold(), part) for part in parts)
     except ValueError as error:
         if not known:
             raise
-        names = sorted({each.name for each in known})
+        names = sorted({name for name, _ in known})
         more = f" and {len(names) - _NAMES_TOLD} more" if len(names) > _NAMES_TOLD else ""
         raise ValueError(
             f"{error}; ranges with a name, here: {', '.join(names[:_NAMES_TOLD])}{more}"

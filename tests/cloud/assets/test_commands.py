@@ -94,7 +94,10 @@ async def test_what_cannot_be_confirmed_says_why(cloud: Cloud) -> None:
 async def test_ranges_are_named_listed_and_removed(cloud: Cloud) -> None:
     yard = await Yard.at(cloud)
     out, _ = await run(yard, "range", "add", "hall A", "10.1.0.0/24", "--no-auto-scan")
-    assert out == "hall A is 10.1.0.0/24, 254 addresses; agents whose config allows it scan it when asked\n"
+    assert (
+        out
+        == "hall A is 10.1.0.0/24, 254 addresses; agents whose config allows it scan it when asked\n"
+    )
     out, _ = await run(yard, "range", "list")
     assert out.splitlines()[1].split()[:5] == ["hall", "A", "10.1.0.0/24", "254", "no"]
     (row,) = await told(yard, "range", "list")
