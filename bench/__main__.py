@@ -15,7 +15,7 @@ NAMES = ("tasks", "hostile", "dialects", "miners", "rigs", "identify", "scan")
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("name", nargs="*", choices=[*NAMES, []], help="default: all of them")
+    parser.add_argument("name", nargs="*", help=f"of {', '.join(NAMES)}; default: all of them")
     parser.add_argument(
         "--minutes",
         type=float,
@@ -39,6 +39,9 @@ def main() -> None:
         "--peers", action="store_true", help="let others scan a /16, too, which takes them minutes"
     )
     args = parser.parse_args()
+    for name in args.name:
+        if name not in NAMES:
+            parser.error(f"no benchmark is called {name!r}; there are {', '.join(NAMES)}")
     benches: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
         "tasks": tasks.run,
         "hostile": partial(hostile.run, args.minutes),

@@ -71,6 +71,20 @@ def parse_range(text: str) -> Range:
         ) from None
 
 
+def range_name(text: str) -> str:
+    """The name of a range. Raises ValueError for what would be taken for something else where it is typed."""
+    name = text.strip()
+    if "," in name or name.startswith("-"):
+        raise ValueError(
+            f"{name!r} holds a comma or begins with a hyphen: a name of a range has none"
+        )
+    try:
+        parse_range(name)
+    except ValueError:
+        return name
+    raise ValueError(f"{name!r} is a range itself: give it a name")
+
+
 def parse_networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
     """One range as networks: IPv4 as `parse_range` reads it, or one IPv6 address or CIDR block.
 

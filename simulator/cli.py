@@ -161,7 +161,9 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"miner-simulator {_version()}")
     parser.add_argument(
-        "--make", required=True, help="e.g. antminer:12,whatsminer:10,antminer/s21:3,foreign:5"
+        "--make",
+        required=True,
+        help="e.g. antminer:12,whatsminer:10,antminer/s21:3,foreign:5; host:5 are other hosts, which are no miners",
     )
     parser.add_argument("--base", default="127.10.0.1", help="first address (default %(default)s)")
     parser.add_argument(

@@ -89,6 +89,7 @@ class ScanRun:
         self._first_pass_s: float | None = None
         self._is_seen_through = False
         self._sweep: Sweep | None = None
+        self.goes_on = False  # with one that was cut
 
     def take_up(self, cut: CutScan, is_known: Callable[[str], bool]) -> None:
         """Go on where it was cut. A miner that this process does not know at its address is asked again, so that it
@@ -103,6 +104,7 @@ class ScanRun:
         self._others = {each.range: each for each in cut.rows.others}
         self._new = {ip for ip in cut.rows.new if ip in self._miners}
         self._before_s = cut.seconds
+        self.goes_on = True
         self._notes.append(
             f"goes on where it was cut at {cut.at:%Y-%m-%d %H:%M:%S} UTC: "
             f"{self._verdicts.done} of {len(self._verdicts)} addresses were through"

@@ -67,6 +67,11 @@ class FarmScanner:
         run = self._stopped or self._run
         return None if run is None else run.summary()
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether the latest scan is what was left of one that was cut."""
+        return self._run is not None and self._run.goes_on
+
     def verdict_at(self, ip: str) -> tuple[AddressVerdict, str | None] | None:
         """What the latest scan says of an address of it, and what is noted beside."""
         return None if self._run is None else self._run.verdict_at(ip)

@@ -76,7 +76,8 @@ async def remove_range(request: web.Request) -> web.Response:
     farm = await farm_of(request)
     await read_body(request, NoBody, may_be_empty=True)
     async with request.app[STORE].write() as connection:
-        row = await ip_ranges.find(connection, farm.id, named(request, "range_id"))
+        there = await ip_ranges.of_farm(connection, farm.id)
+        row = _of_those(there, named(request, "range_id"))
         if row is None:
             raise ApiError(404, "No range of this farm has that id or name")
         await ip_ranges.drop(connection, farm.id, row.id)
@@ -111,11 +112,17 @@ async def check_ranges(store: Store, farm: FarmRow, params: Params) -> None:
         raise refused(faults[:FAULTS_MAX])
 
 
+def _of_those(there: Sequence[RangeRow], called: str) -> RangeRow | None:
+    """The one of that id, or of that name: capitals do not tell them apart."""
+    return next(
+        (each for each in there if called.casefold() in (each.id, each.name.casefold())), None
+    )
+
+
 def _check_room(row: RangeRow, there: Sequence[RangeRow]) -> None:
     """ApiError 409."""
-    for each in there:
-        if row.name in (each.name, each.id):
-            raise ApiError(409, f"A range is called {row.name} already: {each.range}")
+    if (other := _of_those(there, row.name)) is not None:
+        raise ApiError(409, f"A range is called {other.name} already: {other.range}")
     if len(there) >= NAMED_MOST:
         raise ApiError(409, f"This farm has {NAMED_MOST} ranges with a name: remove some first")
 

@@ -12,6 +12,7 @@ import typer
 
 from cloud.cli.api import URL_DEFAULT, Api, ApiRefusedError, CaFile, Farm, KeyFile, Url, with_api
 from cloud.cli.failures import reasons
+from cloud.cli.fleet.scans import found_by
 from cloud.cli.given import Select, filters_of, read_json
 from cloud.cli.orders import (
     PasswordsText,
@@ -296,7 +297,8 @@ async def _answered(
     if status:
         made = [batch["batch_id"] for batch in answer["data"]]
         why = await reasons(api, path.removesuffix("/tasks"), made)
-    say({**answer, "end": told, "reasons": why}, "\n".join([words, *why]), as_json)
+    found = [] if as_json else await found_by(api, path, answer["data"])
+    say({**answer, "end": told, "reasons": why}, "\n".join([words, *found, *why]), as_json)
     return status or lacking
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from cloud.store.schema.rows import RangeRow, read_row, read_rows
+from cloud.store.schema.rows import RangeRow, read_rows
 from cloud.store.schema.tables import ip_ranges
 
 
@@ -13,13 +13,6 @@ async def of_farm(connection: AsyncConnection, farm_id: str) -> list[RangeRow]:
     """All of a farm, by name."""
     query = sa.select(ip_ranges).where(ip_ranges.c.farm_id == farm_id).order_by(ip_ranges.c.name)
     return read_rows(RangeRow, await connection.execute(query))
-
-
-async def find(connection: AsyncConnection, farm_id: str, range_id: str) -> RangeRow | None:
-    """The one of that id, or of that name."""
-    called = (ip_ranges.c.id == range_id) | (ip_ranges.c.name == range_id)
-    query = sa.select(ip_ranges).where(ip_ranges.c.farm_id == farm_id, called)
-    return read_row(RangeRow, await connection.execute(query))
 
 
 async def keep(connection: AsyncConnection, row: RangeRow) -> None:

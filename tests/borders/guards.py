@@ -921,7 +921,7 @@ def _first_steps() -> Iterator[Guard]:
     )
     yield Guard(
         "the name of a range is no range",
-        "agent/config/ranges.py",
+        "contract/ranges.py",
         """    try:
         parse_range(name)
     except ValueError:

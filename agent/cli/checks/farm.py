@@ -40,7 +40,7 @@ def ranges_check(config: Config, settings: Settings | None) -> Iterator[Finding]
     """Whether a scan takes what it is to look through, from the config and from the cloud (as far as it was asked)."""
     named = tuple(each.range for each in config.ranges)
     territory, most = Territory(config.miners, named=named), config.scan.max_addresses
-    wished = () if settings is None else _of_the_cloud(settings)
+    wished = {} if settings is None else _of_the_cloud(settings)
     if territory.ranges:
         try:
             spans = territory.select((), max_addresses=most)
@@ -50,15 +50,17 @@ def ranges_check(config: Config, settings: Settings | None) -> Iterator[Finding]
             yield Finding(OK, "ranges", f"{counted(sum(map(len, spans)), 'address', 'addresses')}")
     elif not wished:
         yield Finding(WARNING, "ranges", "no range is configured: set ranges in [miners]")
-    for text in wished:
+    for called, text in wished.items():
         try:
             territory.select([text], max_addresses=most)
         except BadParamsError as error:
-            yield Finding(WARNING, "ranges", f"{text[:80]} of the cloud is not scanned: {error}")
+            yield Finding(WARNING, "ranges", f"{called} of the cloud is not scanned: {error}")
 
 
-def _of_the_cloud(settings: Settings) -> tuple[str, ...]:
-    return (*settings.ranges, *(each.range for each in settings.named))
+def _of_the_cloud(settings: Settings) -> dict[str, str]:
+    """What the cloud wishes to be scanned, by what it is called."""
+    plain = {text[:80]: text for text in settings.ranges}
+    return plain | {f"{each.name} ({each.range})": each.range for each in settings.named}
 
 
 async def neighbours_check(config: Config) -> Finding:

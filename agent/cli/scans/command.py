@@ -28,16 +28,27 @@ from service.limits import raise_open_files
 from service.ownfolder import is_accessible
 
 _KEY = "by hand"  # of a scan that may be gone on with
+_NAMES_TOLD = 10  # where another one is given
 
 
 def ranges_of_names(texts: Iterable[str], config: Config) -> tuple[str, ...]:
     """What is to be scanned: addresses, ranges, names of hosts, and names of ranges, which are looked up first. Raises
     ValueError, in words.
     """
-    named = {each.name.casefold(): each.range for each in named_ranges(_file(config))}
-    named |= {each.name.casefold(): each.range for each in config.ranges}
+    known = [(each.name, each.range) for each in named_ranges(_file(config))]
+    known += [(each.name, each.range) for each in config.ranges]
+    named = {name.casefold(): addresses for name, addresses in known}
     parts = (part.strip() for text in texts for part in text.split(","))
-    return ranges_in(named.get(part.casefold(), part) for part in parts)
+    try:
+        return ranges_in(named.get(part.casefold(), part) for part in parts)
+    except ValueError as error:
+        if not known:
+            raise
+        names = sorted({name for name, _ in known})
+        more = f" and {len(names) - _NAMES_TOLD} more" if len(names) > _NAMES_TOLD else ""
+        raise ValueError(
+            f"{error}; ranges with a name, here: {', '.join(names[:_NAMES_TOLD])}{more}"
+        ) from None
 
 
 def run_scan(
@@ -70,7 +81,11 @@ def run_scan(
                 look_timeout_s=site.look_timeout_s,
                 memory=memory,
             )
-            return await scanner.scan(ranges, view.progress, manner=manner, key=_KEY)
+            summary = await scanner.scan(ranges, view.progress, manner=manner, key=_KEY)
+            if resume and not scanner.goes_on:
+                notes = (*summary.notes, _began_anew(reach.config))
+                return msgspec.structs.replace(summary, notes=notes)
+            return summary
 
     try:
         with view:
@@ -104,6 +119,14 @@ def _told(summary: ScanSummary, view: ScanView) -> dict[str, Any]:
 
 def _file(config: Config) -> Path:
     return config.state.dir / "scans.db"
+
+
+def _began_anew(config: Config) -> str:
+    """Why --resume had nothing to go on with."""
+    why = "no scan of just these, in this manner, was cut within the last hour"
+    if not _is_ours(config.state.dir):
+        why = f"what a scan has come to is kept only in a state folder of your own, and {config.state.dir} is none"
+    return f"--resume had nothing to go on with, and all was asked: {why}"
 
 
 def _memory(config: Config) -> ScanMemory:

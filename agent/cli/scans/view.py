@@ -106,7 +106,7 @@ class ScanView:
             parts.append(f"and {summary.others_left_out} more ranges")
         if summary.changes is not None:
             parts += change_lines(summary.changes)
-        return "\n".join([*parts, *summary.notes, counts_line(summary)])
+        return "\n".join([*parts, *summary.notes, counts_line(summary, is_by_hand=True)])
 
     def _show(self, rows: tuple[ScanRow, ...]) -> None:
         if self._rows is RowsShown.AT_THE_END:

@@ -48,9 +48,12 @@ def scan_result(summary: ScanSummary, most: int = ROWS_SHOWN) -> dict[str, Any]:
     return shown
 
 
-def counts_line(summary: ScanSummary) -> str:
-    """`254 addresses in 1.3 s: 12 miners (2 new), 3 unknown devices, ...`."""
-    parts = [counted(summary.found, "miner") + (f" ({summary.new} new)" if summary.new else "")]
+def counts_line(summary: ScanSummary, *, is_by_hand: bool = False) -> str:
+    """`254 addresses in 1.3 s: 12 miners (2 new), 3 unknown devices, ...`. Who scans by hand knows no miner before, and
+    is told nothing of new ones.
+    """
+    new = f" ({summary.new} new)" if summary.new and not is_by_hand else ""
+    parts = [counted(summary.found, "miner") + new]
     if summary.failed:
         parts.append(f"{counted(summary.failed, 'address', 'addresses')} failed")
     if summary.unknown:
@@ -102,7 +105,7 @@ def other_lines(others: Iterable[OtherAddresses]) -> Iterator[str]:
 def change_lines(changes: ScanChanges) -> Iterator[str]:
     """Against the scan before, a line for each miner."""
     numbers = ", ".join(f"{len(getattr(changes, name))} {name}" for name in _CHANGES)
-    yield f"since the scan that ended at {changes.since}: {numbers}"
+    yield f"since the scan that ended at {changes.since[:19]}Z: {numbers}"
     for name in _CHANGES:
         for each in getattr(changes, name)[:ROWS_SHOWN]:
             yield printable(f"  {name:<8}  {_change(each)}")

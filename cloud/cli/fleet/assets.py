@@ -120,17 +120,27 @@ def _decide(
 
 
 def _lines(item: Mapping[str, Any]) -> list[str]:
-    asset, found = item["asset"], item["found"]
-    lines = [
-        f"{item['id']}: {_called(asset)} goes on as {found['mac']} at {found['ip']} (score {item['score']})"
-    ]
+    lines = [f"{item['id']}: {_headline(item)} (score {item['score']})"]
     lines += [
         f"    {each['counts']:+d}  {each['message']}" for each in item["evidence"] if each["counts"]
     ]
     if item["swap_with_id"] is not None:
         lines.append(f"    together with proposal {item['swap_with_id']}: the two were swapped")
     lines += [f"    but {doubt}" for doubt in item["doubts"]]
+    if item["status"] == "open":
+        one = f"they are one miner: miner-cloud miner confirm {item['id']}"
+        if item["doubts"]:
+            one = "it cannot be confirmed as long as that is so"
+        lines.append(f"    {one}; they are two: miner-cloud miner reject {item['id']}")
     return lines
+
+
+def _headline(item: Mapping[str, Any]) -> str:
+    asset, found = item["asset"], item["found"]
+    if item["status"] == "confirmed":
+        return f"{_called(asset)} went on with the control board that was proposed"
+    goes_on = f"{_called(asset)} goes on as {found['mac']} at {found['ip']}"
+    return f"not so: {goes_on}" if item["status"] == "rejected" else goes_on
 
 
 def _called(record: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ import typer
 
 from cloud.cli.api import URL_DEFAULT, Api, CaFile, Farm, KeyFile, Url, with_api
 from cloud.cli.terminal import AsJson, say, table
+from contract.texts import counted
 
 ranges = typer.Typer(no_args_is_help=True, help="Ranges of addresses that have a name.")
 
@@ -20,7 +21,8 @@ def range_add(
     auto_scan: Annotated[
         bool,
         typer.Option(
-            "--auto-scan/--no-auto-scan", help="Agents look for miners there, on schedule."
+            "--auto-scan/--no-auto-scan",
+            help="Agents scan it at their start and on their schedule, too.",
         ),
     ] = True,
     farm: Farm = None,
@@ -29,7 +31,9 @@ def range_add(
     ca_file: CaFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give a range a name."""
+    """Give a range a name, which agents of the farm hear of. Those whose config does not allow it leave it out; their
+    doctor says so.
+    """
 
     async def work(api: Api) -> dict[str, Any]:
         path = f"/farms/{(await api.farm(farm))['id']}/ip-ranges"
@@ -37,7 +41,11 @@ def range_add(
         return dict((await api.post(path, body))["data"])
 
     told = with_api(url, key_file, ca_file, work)
-    say(told, f"{told['name']} is {told['range']}, {told['addresses']} addresses", as_json)
+    words = (
+        f"{told['name']} is {told['range']}, {counted(told['addresses'], 'address', 'addresses')}"
+    )
+    what = "scan it on their schedule" if told["auto_scan"] else "scan it when asked"
+    say(told, f"{words}; agents whose config allows it {what}", as_json)
 
 
 @ranges.command("list")
@@ -54,7 +62,12 @@ def range_list(
         return await api.every(f"/farms/{(await api.farm(farm))['id']}/ip-ranges")
 
     found = with_api(url, key_file, ca_file, work)
-    table(found, ("name", "range", "addresses", "auto_scan", "id"), as_json)
+    columns = ("name", "range", "addresses", "auto_scan", "id")
+    if as_json:
+        table(found, columns, as_json)
+        return
+    rows = [{**each, "auto_scan": "yes" if each["auto_scan"] else "no"} for each in found]
+    table(rows, columns, as_json)
 
 
 @ranges.command("remove")

@@ -87,6 +87,9 @@ async def test_what_changed_since_the_scan_before_is_told(farm: Farm, config: Pa
     assert "0 new, 1 lost, 0 moved, 0 replaced" in ran.out
     (line,) = (each for each in ran.out.splitlines() if each.startswith("  lost"))
     assert gone.ip in line and gone.mac in line and line.endswith("now refused")
+    assert ran.out.splitlines()[-1].endswith(
+        " s: 3 miners, 3 addresses refused the connection, 0 silent"
+    )
     told = (await miner_agent(*args, "--json")).document["changes"]
     assert (told["lost"], told["new"]) == ([], [])
 
@@ -102,6 +105,9 @@ async def test_a_range_goes_by_its_name_in_the_config_or_in_the_cloud(
     for name, addresses in (("hall 1", 2), ("hall-2", 2), (f"Hall 1,HALL-2,{net}.9", 5)):
         ran = await miner_agent("scan", name, *at(farm), "--config", config, "--json")
         assert ran.document["addresses"] == addresses, name
+    ran = await miner_agent("scan", "hall 3", *at(farm), "--config", config)
+    assert ran.code == 2
+    assert ran.err.rstrip().endswith("; ranges with a name, here: Hall 1, hall-2")
     alone = await miner_agent("scan", *at(farm), "--config", config, "--json")
     assert alone.document["addresses"] == 2, "all that are configured"
 
@@ -125,7 +131,9 @@ async def test_a_cut_scan_says_how_it_goes_on_and_does(farm: Farm, config: Path)
     assert ran.document["not_asked"] == 0
     assert any("goes on where it was cut" in each for each in ran.document["notes"])
     again = await miner_agent(*args, "--resume")
-    assert again.document["notes"] == [], "it has ended by now"
+    (note,) = again.document["notes"]
+    assert note.startswith("--resume had nothing to go on with"), "it has ended by now"
+    assert "was cut within the last hour" in note
 
 
 @pytest.mark.slow

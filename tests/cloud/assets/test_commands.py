@@ -56,6 +56,7 @@ async def test_proposals_are_shown_with_what_speaks_for_them_and_decided(cloud: 
         "    +6  3 of 3 hashboards are the same: HB0001-0, HB0001-1, HB0001-2\n"
         "    +2  the same psu: PSU0001\n"
         f"    together with proposal {two}: the two were swapped\n"
+        f"    they are one miner: miner-cloud miner confirm {one}; they are two: miner-cloud miner reject {one}\n"
     ) in out
     page, _ = await run(yard, "status")
     words = "records  2 proposals wait of swapped control boards: miner-cloud miner proposals"
@@ -68,6 +69,11 @@ async def test_proposals_are_shown_with_what_speaks_for_them_and_decided(cloud: 
     )
     _, err = await run(yard, "miner", "proposals")
     assert err == "no proposal is open\n"
+    out, _ = await run(yard, "miner", "proposals", "--status", "confirmed")
+    assert (
+        f"{one}: 10.0.0.2 02:00:00:00:00:02 went on with the control board that was proposed" in out
+    )
+    assert "None" not in out
     _, err = await run(yard, "miner", "reject", str(two), status=1)
     assert "This proposal is confirmed already" in err
 
@@ -88,7 +94,12 @@ async def test_what_cannot_be_confirmed_says_why(cloud: Cloud) -> None:
 async def test_ranges_are_named_listed_and_removed(cloud: Cloud) -> None:
     yard = await Yard.at(cloud)
     out, _ = await run(yard, "range", "add", "hall A", "10.1.0.0/24", "--no-auto-scan")
-    assert out == "hall A is 10.1.0.0/24, 254 addresses\n"
+    assert (
+        out
+        == "hall A is 10.1.0.0/24, 254 addresses; agents whose config allows it scan it when asked\n"
+    )
+    out, _ = await run(yard, "range", "list")
+    assert out.splitlines()[1].split()[:5] == ["hall", "A", "10.1.0.0/24", "254", "no"]
     (row,) = await told(yard, "range", "list")
     assert (row["name"], row["auto_scan"]) == ("hall A", False)
     _, err = await run(yard, "range", "add", "all", "0.0.0.0/0", status=1)

@@ -53,6 +53,9 @@ async def test_a_range_is_told_to_agents_with_their_settings(yard: Yard) -> None
         ("long", "10.0.0.1" + " " * 10 + "9" * 60, "at most 64 characters"),
         ("a\x1b[2J", "10.0.0.0/24", "must hold no control characters"),
         (" ", "10.0.0.0/24", "must not be empty"),
+        ("10.0.0.0/8", "10.1.0.0/24", "is a range itself"),
+        ("a,b", "10.1.0.0/24", "holds a comma"),
+        ("-a", "10.1.0.0/24", "begins with a hyphen"),
         ("n" * 65, "10.0.0.0/24", "at most 64 characters"),
     ],
 )
@@ -65,8 +68,11 @@ async def test_what_is_no_name_or_no_range_of_a_farm_is_refused(
 
 async def test_a_name_is_given_once(yard: Yard) -> None:
     await add(yard, "hall A", "10.1.0.0/24")
-    message = await add(yard, "hall A", "10.2.0.0/24", status=409)
-    assert message == "A range is called hall A already: 10.1.0.0/24"
+    for again in ("hall A", "HALL a"):
+        message = await add(yard, again, "10.2.0.0/24", status=409)
+        assert message == "A range is called hall A already: 10.1.0.0/24"
+    await yard.ask("DELETE", "/ip-ranges/Hall%20a")
+    assert await yard.ask("GET", "/ip-ranges") == []
 
 
 async def test_an_order_to_scan_names_ranges_that_are_there(yard: Yard) -> None:

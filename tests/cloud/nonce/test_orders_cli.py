@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from typer.testing import CliRunner
 
+from agent.ports import AddressVerdict, ChangedMiner, ScanChanges, ScanSummary
+from agent.scan.report.rows import scan_result
 from cloud.cli.commands import app
 from cloud.context import SWEEPER
 from tests.cases import case
@@ -125,6 +127,43 @@ async def test_an_order_is_followed_to_its_end(stage: Any) -> None:
     assert made_again["meta"]["summary"]["created_count"] == 1
     undone = await told(stage, "undo", group["group_id"])
     assert undone["meta"]["summary"]["created_count"] == 4
+
+
+async def test_a_scan_that_is_followed_says_what_it_found(stage: Any) -> None:
+    words = ("task", "agent.scan.create", "--params", '{"ip_range": "10.0.0.0/24"}', "--wait")
+    waiting = asyncio.create_task(run(stage, *words))
+
+    async def made() -> list[Any]:
+        batches = (await stage.ask("GET", f"{stage.at_farm}/tasks/batches"))["data"]
+        return (await stage.batch(batches[0]["batch_id"]))["tasks"] if batches else []
+
+    await until(made)
+    [task] = await made()
+    moved = ChangedMiner(
+        ip="10.0.0.7", mac="02:00:00:00:00:07", make="Bitmain", model="S21", was_at="10.0.0.4"
+    )
+    lost = ChangedMiner(
+        ip="10.0.0.9",
+        mac="02:00:00:00:00:09",
+        make=None,
+        model="M60\x1b",
+        now=AddressVerdict.SILENT,
+    )
+    summary = ScanSummary(
+        addresses=254, silent=250, refused=0, unknown=0, failed=1, found=3, new=0, seconds=4.26,
+        changes=ScanChanges(since="2026-11-21T12:00:00.123456Z", moved=(moved,), lost=(lost,)),
+        notes=("slow",),
+    )  # fmt: skip
+    await stage.settle(task["id"], "succeed", {**DONE, "scan": scan_result(summary)})
+    out, _ = await waiting
+    assert out.splitlines()[2:] == [
+        "1 succeed",
+        "254 addresses in 4.3 s: 3 miners, 1 failed, 250 silent",
+        "since the scan that ended at 2026-11-21T12:00:00Z: 0 new, 1 lost, 1 moved, 0 replaced",
+        "  lost      10.0.0.9         02:00:00:00:00:09 M60?  now silent",
+        "  moved     10.0.0.7         02:00:00:00:00:07 Bitmain S21  was at 10.0.0.4",
+        "slow",
+    ]
 
 
 async def test_a_canary_that_failed_ends_the_waiting_and_is_let_go_by_command(stage: Any) -> None:
