@@ -20,10 +20,10 @@ from agent.ports import (
 )
 from agent.scan.report.memory import CutScan, ScanRows
 from agent.scan.report.others import other_rows
-from agent.scan.report.verdicts import ASKING, Saying, Verdicts
+from agent.scan.report.verdicts import IDENTIFYING, Saying, Verdicts
 from agent.scan.sweep.plan import Manner, SweepPlan, SweepRow
 from agent.scan.sweep.sweep import Sweep
-from agent.scan.visitor import Visited, Visitor
+from agent.scan.visitor import Visitor, VisitResult
 from agent.scan.visits import Visits
 from contract.clock import Clock
 from contract.ranges import Range, merge, number_of
@@ -133,7 +133,7 @@ class ScanRun:
         """Raises OSError, and what `progress` raises."""
         self.gave_way = False
         loop = asyncio.get_running_loop()
-        visits = Visits(self._visitor, self._section.identify_at_once, self._take_down)
+        visits = Visits(self._visitor, self._section.identify_at_once, self._note_visit)
 
         def swept(batch: Sequence[SweepRow]) -> None:
             hits = self._marked(batch)
@@ -220,10 +220,10 @@ class ScanRun:
             number = number_of(each.ip)
             if not each.doors.open:
                 self._verdicts.mark(number, _saying(each))
-            elif self._verdicts.at(number) == ASKING or self._verdicts.is_final(number):
+            elif self._verdicts.at(number) == IDENTIFYING or self._verdicts.is_final(number):
                 each.doors.close()
             else:
-                self._verdicts.mark(number, ASKING)
+                self._verdicts.mark(number, IDENTIFYING)
                 hits.append(each)
         return hits
 
@@ -232,7 +232,7 @@ class ScanRun:
         visits.take(hits)
         self._note_first_pass()
 
-    def _take_down(self, ip: str, visited: Visited) -> None:
+    def _note_visit(self, ip: str, visited: VisitResult) -> None:
         row = visited.row
         self._verdicts.mark(number_of(ip), Saying(visited.verdict, row.ports))
         if isinstance(row, FoundMiner):
@@ -246,7 +246,7 @@ class ScanRun:
         self._note_first_pass()
 
     def _note_first_pass(self) -> None:
-        if self._first_pass_s is None and self._is_seen_through and not self._verdicts.asking:
+        if self._first_pass_s is None and self._is_seen_through and not self._verdicts.identifying:
             self._first_pass_s = self._so_long()
 
     # --- what is told and kept of it ---

@@ -26,7 +26,7 @@ _NOTE_CHARS = 500
 OnHit = Callable[[str, Driver | None, str | None], None]
 
 
-class Visited(msgspec.Struct, frozen=True):
+class VisitResult(msgspec.Struct, frozen=True):
     """What came of it. `is_new`: a miner that was not known so far."""
 
     verdict: AddressVerdict
@@ -55,7 +55,7 @@ class Visitor:
         self._look_timeout_s = look_timeout_s
         self._on_hit = on_hit
 
-    async def visit(self, swept: SweepRow) -> Visited:
+    async def visit(self, swept: SweepRow) -> VisitResult:
         """Ask who is there. What that runs into is told, not raised."""
         driver, is_new, note = None, False, None
         verdict, banner = AddressVerdict.FAILED, None
@@ -90,11 +90,11 @@ class Visitor:
         if self._on_hit is not None:
             self._on_hit(swept.ip, driver, note)
         if driver is not None:
-            return Visited(AddressVerdict.FOUND, _found(driver, ports, note), is_new)
+            return VisitResult(AddressVerdict.FOUND, _found(driver, ports, note), is_new)
         row = OtherAddresses(
             range=swept.ip, addresses=1, verdict=verdict, ports=ports, banner=banner, note=note
         )
-        return Visited(verdict, row)
+        return VisitResult(verdict, row)
 
     async def _tell(self, driver: Driver) -> str | None:
         """Read the miner whole and tell the cloud now; gives what went wrong with that, or is odd about it."""

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from agent.scan.sweep.plan import SweepRow
-from agent.scan.visitor import Visited, Visitor
+from agent.scan.visitor import Visitor, VisitResult
 
 _SLOW_S: Final = 1.5  # a miner has said who it is by then
 _SLOW_SHARE: Final = 8  # so many times the usual number, at most, are waited for
@@ -23,7 +23,7 @@ class Visits:
         self,
         visitor: Visitor,
         at_once: int,
-        on_visited: Callable[[str, Visited], None],
+        on_visited: Callable[[str, VisitResult], None],
     ) -> None:
         """`on_visited(ip, visited)` hears of each."""
         self._visitor = visitor

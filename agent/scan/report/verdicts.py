@@ -33,7 +33,7 @@ class Saying(msgspec.Struct, frozen=True):
     is_final: bool = True
 
 
-ASKING: Final = Saying(None, is_final=False)
+IDENTIFYING: Final = Saying(None, is_final=False)
 
 
 class Verdicts:
@@ -96,9 +96,9 @@ class Verdicts:
         return self._counts[_NOTHING]
 
     @property
-    def asking(self) -> int:
+    def identifying(self) -> int:
         """At how many it is being found out who is there."""
-        return self._counts[code] if (code := self._codes.get(ASKING)) else 0
+        return self._counts[code] if (code := self._codes.get(IDENTIFYING)) else 0
 
     @property
     def done(self) -> int:

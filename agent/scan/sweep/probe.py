@@ -61,7 +61,7 @@ class Probe(msgspec.Struct):
             hang_up(self.sockets.popitem()[1])
 
 
-class HandedOn:
+class RowSockets:
     """Sockets that went along with rows. They do so only as long as those before are taken or closed at a like pace."""
 
     def __init__(self, most: int) -> None:

@@ -22,7 +22,7 @@ from agent.scan.sweep.order import Marks, SweepOrder
 from agent.scan.sweep.pace import BURST_ON_LINK, BURST_ROUTED, Allowance, Patience, paced, unhurried
 from agent.scan.sweep.pending import PendingNeighbours, Resolution
 from agent.scan.sweep.plan import Manner, SweepCounts, SweepPlan, SweepRow
-from agent.scan.sweep.probe import NO_PLACE, HandedOn, Probe, ProbeQueue
+from agent.scan.sweep.probe import NO_PLACE, Probe, ProbeQueue, RowSockets
 from agent.scan.sweep.routers import lost_routers
 from contract.clock import Clock
 from contract.ranges import Range, number_of
@@ -70,7 +70,7 @@ class Sweep:
         self._open = 0  # probes that have not ended
         self._more: deque[tuple[Probe, int]] = deque()  # further ports of those under way
         self._graces: deque[tuple[float, Probe]] = deque()
-        self._handed_on = HandedOn(section.sockets_max // _HELD_SHARE)
+        self._row_sockets = RowSockets(section.sockets_max // _HELD_SHARE)
         self._early_mono: float | None = None  # when what is silent by then is asked further
         self._short_since: float | None = None
         self._short_until = 0.0
@@ -363,7 +363,7 @@ class Sweep:
         self.counts.not_asked += row.not_asked is not None
         self.counts.no_neighbour += no_neighbour
         if probe.sockets:
-            self._handed_on.add(row.doors)
+            self._row_sockets.add(row.doors)
         self._rows.append(row)
 
     def _flush(self) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from cloud.store.access.agents import settings_changed
 from cloud.store.assets import parts
 from cloud.store.assets.pairs import GONE, Pair
-from cloud.store.assets.parts import Moved, PartKind, Stay
+from cloud.store.assets.parts import PartChange, PartKind, Stay
 from cloud.store.assets.proposals import drop_open_of, suggest
 from cloud.store.miners.readings import OF_DEVICE
 from cloud.store.schema.rows import MinerRow, read_rows
@@ -57,10 +57,12 @@ async def join(
     await _set(connection, found.id, now, left)
     await parts.give_back(connection, asset.id, found.id, known)
     asset_at, found_at = asset.last_read_at or now, found.last_read_at or now
-    moved = [Moved(msgspec.structs.replace(asset, parts=found.parts), found_at, asset_at)]
+    changed = [PartChange(msgspec.structs.replace(asset, parts=found.parts), found_at, asset_at)]
     if swap:
         await parts.give_back(connection, found.id, asset.id, known)
-        moved.append(Moved(msgspec.structs.replace(found, parts=asset.parts), asset_at, found_at))
+        changed.append(
+            PartChange(msgspec.structs.replace(found, parts=asset.parts), asset_at, found_at)
+        )
     elif is_passing:
         await parts.hand_over(connection, found.id, asset.id)
         await connection.execute(
@@ -71,7 +73,7 @@ async def join(
     else:
         await parts.end(connection, found.id, found_at)
     await _keep_maintenance(connection, (asset, found), now, swap=swap)
-    await parts.follow(connection, farm_id, moved)
+    await parts.follow(connection, farm_id, changed)
     await drop_open_of(connection, pair)
     await suggest(connection, farm_id, pair, now)
     await settings_changed(connection, farm_id)  # agents know those in maintenance by their MACs

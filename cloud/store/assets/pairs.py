@@ -73,7 +73,7 @@ class PairedMiner(msgspec.Struct, kw_only=True):
         return self.deleted_at is None and self.identity == self.mac
 
 
-class Judged(msgspec.Struct, frozen=True, kw_only=True):
+class PairJudgement(msgspec.Struct, frozen=True, kw_only=True):
     """How alike the two are, and why they cannot be taken for one miner as things are, in words."""
 
     likeness: Likeness
@@ -105,7 +105,7 @@ async def load(connection: AsyncConnection, farm_id: str, ids: Collection[str]) 
     return PairedFarm(rows, stays, await stays_of(connection, farm_id, serials))
 
 
-def judge(known: PairedFarm, pair: Pair, now: datetime) -> Judged | None:
+def judge(known: PairedFarm, pair: Pair, now: datetime) -> PairJudgement | None:
     """None where one of the two is no record that could be meant."""
     asset, found = known.rows.get(pair.asset_id), known.rows.get(pair.found_id)
     if asset is None or found is None or not asset.may_be_asset or not found.may_be_found:
@@ -134,7 +134,7 @@ def judge(known: PairedFarm, pair: Pair, now: datetime) -> Judged | None:
         stay.serial: came[stay.kind, stay.serial] for stay in telling if stay.last_seen_at is None
     }
     doubts = tuple(_doubts(asset, found, still, likeness, now))
-    return Judged(likeness=likeness, doubts=doubts)
+    return PairJudgement(likeness=likeness, doubts=doubts)
 
 
 def home_of(kind: str, stays: Iterable[Stay]) -> str | None:

@@ -40,7 +40,7 @@ class MinerPart(NamedTuple):
     slot: int | None = None
 
 
-class Moved(msgspec.Struct):
+class PartChange(msgspec.Struct):
     """A miner that shows other parts than before: by its row, since when, and when the others were seen last. `is_new`:
     nothing was ever written down of it.
     """
@@ -72,11 +72,11 @@ _STAY_COLUMNS: Final = (
 )
 
 
-class Moves:
+class PartChanges:
     """The miners of one request that show other parts than before."""
 
     def __init__(self) -> None:
-        self.by_id: dict[str, Moved] = {}
+        self.by_id: dict[str, PartChange] = {}
 
     def note(self, row: MinerRow, seen_before_at: datetime | None) -> None:
         """After a look was put into the row of a miner that is known by its MAC."""
@@ -86,7 +86,7 @@ class Moves:
         is_new, row.parts = row.parts is None, text
         if row.id not in self.by_id:
             at = row.last_read_at or row.updated_at
-            self.by_id[row.id] = Moved(row, at, seen_before_at, is_new)
+            self.by_id[row.id] = PartChange(row, at, seen_before_at, is_new)
 
 
 def parts_of(text: str | None) -> list[MinerPart]:
@@ -98,17 +98,21 @@ def parts_of(text: str | None) -> list[MinerPart]:
     return found
 
 
-async def follow(connection: AsyncConnection, farm_id: str, moved: Collection[Moved]) -> None:
+async def follow(
+    connection: AsyncConnection, farm_id: str, changed: Collection[PartChange]
+) -> None:
     """Write down what came into these miners, and what left them, within the caller's transaction."""
-    if not moved:
+    if not changed:
         return
-    known = await stays_in(connection, farm_id, [each.row.id for each in moved if not each.is_new])
-    latest = await _latest(connection, farm_id, moved, known)
+    known = await stays_in(
+        connection, farm_id, [each.row.id for each in changed if not each.is_new]
+    )
+    latest = await _latest(connection, farm_id, changed, known)
     new: list[dict[str, Any]] = []
     ended: list[dict[str, Any]] = []
     going_on: list[dict[str, Any]] = []
     dropped: list[int] = []
-    for each in moved:
+    for each in changed:
         mine = known.get(each.row.id, [])
         there = {(stay.kind, stay.serial): stay for stay in mine if stay.last_seen_at is None}
         wanted = {(part.kind, part.serial): part for part in parts_of(each.row.parts)}
@@ -270,12 +274,12 @@ async def _stays(
 async def _latest(
     connection: AsyncConnection,
     farm_id: str,
-    moved: Iterable[Moved],
+    changed: Iterable[PartChange],
     known: Mapping[str, Sequence[Stay]],
 ) -> dict[tuple[str, str], Stay]:
     """Of the parts that are back in a miner that had them: the stays in which they were seen last, wherever."""
     back: set[str] = set()
-    for each in moved:
+    for each in changed:
         over = {s.serial for s in known.get(each.row.id, ()) if s.last_seen_at is not None}
         back |= {part.serial for part in parts_of(each.row.parts) if part.serial in over}
     found = await stays_of(connection, farm_id, back)
@@ -286,14 +290,14 @@ def _seen_at(stay: Stay) -> datetime:
     return stay.seen_at
 
 
-def _row(farm_id: str, moved: Moved, part: MinerPart) -> dict[str, Any]:
+def _row(farm_id: str, changed: PartChange, part: MinerPart) -> dict[str, Any]:
     return {
         "farm_id": farm_id,
         "serial": part.serial,
         "kind": part.kind,
-        "miner_id": moved.row.id,
+        "miner_id": changed.row.id,
         "slot": part.slot,
-        "first_seen_at": moved.at,
+        "first_seen_at": changed.at,
         "last_seen_at": None,
     }
 

@@ -13,7 +13,15 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.store.assets.likeness import Likeness
-from cloud.store.assets.pairs import Judged, Pair, PairedFarm, PairedMiner, home_of, judge, load
+from cloud.store.assets.pairs import (
+    Pair,
+    PairedFarm,
+    PairedMiner,
+    PairJudgement,
+    home_of,
+    judge,
+    load,
+)
 from cloud.store.assets.parts import is_there, shared, stays_of
 from cloud.store.engine import chunks
 from cloud.store.schema.rows import ProposalRow, read_row, read_rows
@@ -238,7 +246,7 @@ async def _rivals(
 def _proposal(
     row: ProposalRow,
     by_pair: dict[Pair, ProposalRow],
-    judged: dict[Pair, Judged | None],
+    judged: dict[Pair, PairJudgement | None],
     known: PairedFarm,
 ) -> Proposal:
     pair = Pair(row.asset_id, row.found_id)
@@ -267,7 +275,7 @@ def _proposal(
 def _others(
     pair: Pair,
     by_pair: dict[Pair, ProposalRow],
-    judged: dict[Pair, Judged | None],
+    judged: dict[Pair, PairJudgement | None],
     known: PairedFarm,
 ) -> list[str]:
     """What else would fit: then it is not for us to say which."""

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cloud.store.assets import parts, proposals
-from cloud.store.assets.parts import Moves
+from cloud.store.assets.parts import PartChanges
 from cloud.store.engine import Store, chunks
 from cloud.store.growth import Growth
 from cloud.store.ids import new_miner_id
@@ -114,7 +114,7 @@ async def apply_readings(
             changed: dict[str, MinerRow] = {}
             alone: set[str] = set()
             returns: list[Return] = []
-            moves = Moves()
+            part_changes = PartChanges()
             standing = _standing(known.values(), agent.id)
             room: int | None = None  # for new miners, once there is one
             for index, each in enumerate(looks):
@@ -143,7 +143,7 @@ async def apply_readings(
                 if (returned := refresh(row, look, agent.id, now)) is not None:
                     returns.append(returned)
                 if look.mac is not None and look.identity == look.mac and look.reading.ok:
-                    moves.note(row, read_at)
+                    part_changes.note(row, read_at)
                     _supersede(known, changed, look, now)
                     standing |= _standing([row], agent.id)
                 if before == DUPLICATE_MAC != row.unstable_reason:
@@ -151,8 +151,8 @@ async def apply_readings(
             await _drop_twins(connection, agent.farm_id, alone, known, changed, now)
             await write_miners(connection, new.values(), changed.values())
             await tell_returns(connection, returns, now, agent.id)
-            await parts.follow(connection, agent.farm_id, moves.by_id.values())
-            await proposals.suggest(connection, agent.farm_id, moves.by_id, now)
+            await parts.follow(connection, agent.farm_id, part_changes.by_id.values())
+            await proposals.suggest(connection, agent.farm_id, part_changes.by_id, now)
             await connection.execute(
                 reading_batches.insert().values(received_cloud_s=cloud_s, **batch)
             )

@@ -6,7 +6,7 @@ import tracemalloc
 import pytest
 
 from agent.ports import AddressVerdict
-from agent.scan.report.verdicts import ASKING, Saying, Verdicts
+from agent.scan.report.verdicts import IDENTIFYING, Saying, Verdicts
 from contract.ranges import number_of, parse_range
 
 SILENT = Saying(AddressVerdict.SILENT, (80, 4028))
@@ -37,12 +37,12 @@ def test_the_same_of_neighbours_is_told_as_one_range_but_not_across_a_gap() -> N
         ("10.0.0.11-10.0.0.12", "silent"),
     ]
     assert (verdicts.unseen, verdicts.done, verdicts.halfway, len(verdicts)) == (2, 8, 1, 11)
-    assert (verdicts.counts()[AddressVerdict.SILENT], verdicts.asking) == (7, 0)
+    assert (verdicts.counts()[AddressVerdict.SILENT], verdicts.identifying) == (7, 0)
 
 
 def test_what_is_said_later_takes_the_place_of_what_was_said_before() -> None:
     verdicts, number = of("10.0.0.1"), number_of("10.0.0.1")
-    for said in (SILENT_SO_FAR, ASKING, FOUND):
+    for said in (SILENT_SO_FAR, IDENTIFYING, FOUND):
         verdicts.mark(number, said)
         assert verdicts.at(number) == said
     assert verdicts.is_final(number)
@@ -53,7 +53,7 @@ def test_what_is_said_later_takes_the_place_of_what_was_said_before() -> None:
 
 def test_closed_every_address_has_a_verdict() -> None:
     verdicts = of("10.0.0.1-10.0.0.4")
-    for last, said in ((1, SILENT), (2, SILENT_SO_FAR), (3, ASKING)):
+    for last, said in ((1, SILENT), (2, SILENT_SO_FAR), (3, IDENTIFYING)):
         verdicts.mark(number_of(f"10.0.0.{last}"), said)
     verdicts.close(CUT)
     assert shown(verdicts) == [
@@ -63,12 +63,12 @@ def test_closed_every_address_has_a_verdict() -> None:
     ]
     second = verdicts.at(number_of("10.0.0.2"))
     assert second is not None and second.ports == (80,), "only the port that was asked"
-    assert (verdicts.done, verdicts.unseen, verdicts.asking) == (4, 0, 0)
+    assert (verdicts.done, verdicts.unseen, verdicts.identifying) == (4, 0, 0)
 
 
 def test_what_was_kept_is_taken_up_and_what_is_open_is_asked_again() -> None:
     verdicts = of("10.0.0.1-10.0.0.6")
-    for last, said in ((1, SILENT), (2, SILENT_SO_FAR), (3, ASKING), (4, FOUND)):
+    for last, said in ((1, SILENT), (2, SILENT_SO_FAR), (3, IDENTIFYING), (4, FOUND)):
         verdicts.mark(number_of(f"10.0.0.{last}"), said)
     again = of("10.0.0.1-10.0.0.6")
     again.mark(number_of("10.0.0.6"), Saying(AddressVerdict.SKIPPED, note="another order of bytes"))
