@@ -10,8 +10,13 @@ from ipaddress import (
     IPv6Network,
     summarize_address_range,
 )
+from typing import Final
 
 import msgspec
+
+# Nobody routes them through the internet: within them no slip of the pen has an agent ask strangers.
+PRIVATE_RANGES: Final = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
+LOOPBACK_RANGE: Final = "127.0.0.0/8"
 
 
 class Range(msgspec.Struct, frozen=True, order=True):

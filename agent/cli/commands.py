@@ -18,7 +18,6 @@ from agent.config.file import (
 )
 from agent.config.host import LogSection
 from agent.config.keyfiles import check_ca_file, check_cloud_ca, read_secret
-from agent.config.miners import LOOPBACK_RANGE, PRIVATE_RANGES
 from agent.host.logs import set_up
 from agent.local.socket import STANDARD_SOCKET, LocalRefusedError, listens, not_for_us
 from agent.miners.credentials import CredentialBook, CredentialRule, from_config
@@ -27,7 +26,7 @@ from agent.miners.site import Site, open_site
 from agent.ports import CloudError
 from contract.clock import SystemClock
 from contract.errors import LOGIN_FIX, BadParamsError, ErrorCode, MinerError
-from contract.ranges import parse_range
+from contract.ranges import LOOPBACK_RANGE, PRIVATE_RANGES, parse_range
 from drivers.base import Credentials, Depth, Driver
 from drivers.stranger import Stranger
 from service.hostuser import is_root, owner_of

@@ -9,11 +9,9 @@ from pydantic import Field, model_validator
 
 from agent.config.fields import Flag, MacText, Port, RangeText, Seconds, Section
 from contract.miner import Endpoint
-from contract.ranges import Range, parse_range
+from contract.ranges import PRIVATE_RANGES, Range, parse_range
 from drivers.base import Timing
 
-PRIVATE_RANGES = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
-LOOPBACK_RANGE = "127.0.0.0/8"
 # Whose defaults are those of the keys that become them.
 _PORTS: Final = Endpoint(host="")
 _TIMING: Final = Timing()

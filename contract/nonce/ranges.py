@@ -2,43 +2,27 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from contract.nonce.answers import NonceItem
-from contract.ranges import Range, parse_range, range_name
+from contract.ranges import LOOPBACK_RANGE, PRIVATE_RANGES, parse_range, range_name
 from contract.texts import composed, not_blank, plain
 
 NAME_MAX: Final = 64  # characters
 RANGE_LEN_MAX: Final = 64
-# Those that nobody routes through the internet: a slip of the pen must not have an agent ask strangers.
-_OF_FARMS: Final = tuple(
-    map(
-        parse_range,
-        (
-            *(
-                "10.0.0.0-10.255.255.255",
-                "172.16.0.0-172.31.255.255",
-                "192.168.0.0-192.168.255.255",
-            ),
-            *(
-                "100.64.0.0-100.127.255.255",
-                "169.254.0.0-169.254.255.255",
-                "127.0.0.0-127.255.255.255",
-            ),
-        ),
-    )
-)
+_LINK_LOCAL: Final = "169.254.0.0/16"
+_OF_FARMS: Final = tuple(map(IPv4Network, (*PRIVATE_RANGES, _LINK_LOCAL, LOOPBACK_RANGE)))
 
 
 def _range(text: str) -> str:
-    span: Range = parse_range(text)
-    if not any(each.first <= span.first and span.last <= each.last for each in _OF_FARMS):
-        raise ValueError(
-            f"{span} has addresses that are not private ones (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, "
-            "100.64.0.0/10, 169.254.0.0/16)"
-        )
+    span = parse_range(text)
+    ends = IPv4Address(span.first), IPv4Address(span.last)
+    if not any(all(end in each for end in ends) for each in _OF_FARMS):
+        private = ", ".join((*PRIVATE_RANGES, _LINK_LOCAL))
+        raise ValueError(f"{span} has addresses that are not private ones ({private})")
     return text
 
 

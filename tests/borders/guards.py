@@ -1528,7 +1528,7 @@ def _assets() -> Iterator[Guard]:
     yield Guard(
         "a named range is of private addresses",
         "contract/nonce/ranges.py",
-        "if not any(each.first <= span.first and span.last <= each.last for each in _OF_FARMS):",
+        "if not any(all(end in each for end in ends) for each in _OF_FARMS):",
         "if False:",
         f"{ranges}what_is_no_name_or_no_range_of_a_farm_is_refused",
     )
