@@ -399,7 +399,7 @@ class Sweep:
             until = min(until, self._connects.next_overdue_mono)
         if self._graces:
             until = min(until, self._graces[0][0])
-        if self._early_mono is not None:
+        if self._early_mono is not None and self._first_open:
             until = min(until, max(now, self._early_mono))
         if self._on_link is not None and self._on_link.due_mono is not None:
             until = min(until, self._on_link.due_mono)

@@ -10,6 +10,7 @@ import resource
 import select
 import socket
 import sys
+import time
 from collections.abc import Sequence
 
 import msgspec
@@ -44,7 +45,7 @@ def sweep(manner: Manner, ports: tuple[int, ...], ranges: list[str]) -> dict[str
     """Rows by address, as (open, refused, asked, why not asked, final?, without a neighbour?), and figures."""
     raise_open_files()
     clock = SystemClock()
-    began, last_first = clock.mono(), 0.0
+    began, last_first, worked_s = clock.mono(), 0.0, time.process_time()
     rows: dict[str, tuple[object, ...]] = {}
 
     def came(batch: Sequence[SweepRow]) -> None:
@@ -65,6 +66,7 @@ def sweep(manner: Manner, ports: tuple[int, ...], ranges: list[str]) -> dict[str
         "rows": rows,
         "first_pass_s": last_first,
         "seconds": clock.mono() - began,
+        "worked_s": time.process_time() - worked_s,
         "asked_again": run.counts.asked_again,
         "unguarded": run.counts.unguarded,
         "connects": run.counts.connects,
