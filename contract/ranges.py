@@ -71,6 +71,26 @@ def parse_range(text: str) -> Range:
         ) from None
 
 
+def is_range(text: str) -> bool:
+    """Whether `parse_range` can read it."""
+    try:
+        parse_range(text)
+    except ValueError:
+        return False
+    return True
+
+
+def range_name(text: str) -> str:
+    """A name for a range. Raises ValueError for what would be taken for something else where it is typed."""
+    if "," in text or text.startswith("-"):
+        raise ValueError(
+            f"{text!r} holds a comma or begins with a hyphen: a name of a range has none"
+        )
+    if is_range(text):
+        raise ValueError(f"{text!r} is a range itself: give it a name")
+    return text
+
+
 def parse_networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
     """One range as networks: IPv4 as `parse_range` reads it, or one IPv6 address or CIDR block.
 

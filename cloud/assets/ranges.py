@@ -114,8 +114,8 @@ async def check_ranges(store: Store, farm: FarmRow, params: Params) -> None:
 def _check_room(row: RangeRow, there: Sequence[RangeRow]) -> None:
     """ApiError 409."""
     for each in there:
-        if row.name in (each.name, each.id):
-            raise ApiError(409, f"A range is called {row.name} already: {each.range}")
+        if row.name.casefold() in (each.name.casefold(), each.id):  # capitals tell no two apart
+            raise ApiError(409, f"A range is called {each.name} already: {each.range}")
     if len(there) >= NAMED_MOST:
         raise ApiError(409, f"This farm has {NAMED_MOST} ranges with a name: remove some first")
 

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from contract.nonce.answers import NonceItem
-from contract.ranges import Range, parse_range
+from contract.ranges import Range, parse_range, range_name
 from contract.texts import composed, not_blank, plain
 
 NAME_MAX: Final = 64  # characters
@@ -53,6 +53,7 @@ class AddRange(BaseModel):
         AfterValidator(not_blank),
         AfterValidator(plain),
         AfterValidator(composed),
+        AfterValidator(range_name),
     ]
     range: Annotated[
         str,

@@ -54,6 +54,9 @@ async def test_a_range_is_told_to_agents_with_their_settings(yard: Yard) -> None
         ("a\x1b[2J", "10.0.0.0/24", "must hold no control characters"),
         (" ", "10.0.0.0/24", "must not be empty"),
         ("n" * 65, "10.0.0.0/24", "at most 64 characters"),
+        ("10.0.0.0/24", "10.9.0.0/24", "is a range itself"),
+        ("hall A, hall B", "10.9.0.0/24", "holds a comma"),
+        ("--fast", "10.9.0.0/24", "begins with a hyphen"),
     ],
 )
 async def test_what_is_no_name_or_no_range_of_a_farm_is_refused(
@@ -67,6 +70,7 @@ async def test_a_name_is_given_once(yard: Yard) -> None:
     await add(yard, "hall A", "10.1.0.0/24")
     message = await add(yard, "hall A", "10.2.0.0/24", status=409)
     assert message == "A range is called hall A already: 10.1.0.0/24"
+    assert await add(yard, "HALL a", "10.2.0.0/24", status=409) == message
 
 
 async def test_an_order_to_scan_names_ranges_that_are_there(yard: Yard) -> None:
