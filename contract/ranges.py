@@ -76,18 +76,25 @@ def parse_range(text: str) -> Range:
         ) from None
 
 
+def is_range(text: str) -> bool:
+    """Whether `parse_range` can read it."""
+    try:
+        parse_range(text)
+    except ValueError:
+        return False
+    return True
+
+
 def range_name(text: str) -> str:
-    """The name of a range. Raises ValueError for what would be taken for something else where it is typed."""
+    """A name for a range. Raises ValueError for what would be taken for something else where it is typed."""
     name = text.strip()
     if "," in name or name.startswith("-"):
         raise ValueError(
             f"{name!r} holds a comma or begins with a hyphen: a name of a range has none"
         )
-    try:
-        parse_range(name)
-    except ValueError:
-        return name
-    raise ValueError(f"{name!r} is a range itself: give it a name")
+    if is_range(name):
+        raise ValueError(f"{name!r} is a range itself: give it a name")
+    return name
 
 
 def parse_networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:

@@ -1631,8 +1631,12 @@ POINTS: dict[str, tuple[Point, ...]] = {
         Point(
             "a range with a name",
             "Two of one name, a name that is a range, holds a comma or a control character, are refused when the config "
-            "is read; one of the cloud that may not be scanned here is left out, and told by `doctor`.",
+            "is read or a cloud is told it; what is typed as a range is that one, whatever a cloud calls so; one of the "
+            "cloud that may not be scanned here is left out, and told by `doctor`.",
             (
+                "tests/agent/cli/test_scan.py::test_a_range_goes_by_its_name_in_the_config_or_in_the_cloud",
+                "tests/cloud/assets/test_ranges.py::test_what_is_no_name_or_no_range_of_a_farm_is_refused",
+                "tests/cloud/assets/test_ranges.py::test_a_name_is_given_once",
                 f"{_CONFIG}a_mistake_is_named_with_its_key",
                 "tests/agent/host/test_daemon.py::test_ranges_with_a_name_are_scanned_and_kept_for_the_command_line",
                 f"{_DOCTOR}a_range_of_the_cloud_that_no_scan_takes_is_told",

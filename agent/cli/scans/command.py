@@ -23,6 +23,7 @@ from agent.scan.report.memory import ScanMemory, named_ranges
 from agent.scan.scanner import FarmScanner
 from contract.clock import SystemClock
 from contract.errors import BadParamsError, MinerError
+from contract.ranges import is_range
 from service.hostuser import myself, owner_of
 from service.limits import raise_open_files
 from service.ownfolder import is_accessible
@@ -32,15 +33,17 @@ _NAMES_TOLD = 10  # where another one is given
 
 
 def ranges_of_names(texts: Iterable[str], config: Config) -> tuple[str, ...]:
-    """What is to be scanned: addresses, ranges, names of hosts, and names of ranges, which are looked up first. Raises
-    ValueError, in words.
+    """What is to be scanned: addresses, ranges, names of ranges, and names of hosts, looked up in this order: what is
+    written as a range is that one, whatever a cloud calls so. Raises ValueError, in words.
     """
     known = [(each.name, each.range) for each in named_ranges(_file(config))]
     known += [(each.name, each.range) for each in config.ranges]
     named = {name.casefold(): addresses for name, addresses in known}
     parts = (part.strip() for text in texts for part in text.split(","))
     try:
-        return ranges_in(named.get(part.casefold(), part) for part in parts)
+        return ranges_in(
+            part if is_range(part) else named.get(part.casefold(), part) for part in parts
+        )
     except ValueError as error:
         if not known:
             raise

@@ -17,6 +17,7 @@ import msgspec
 import structlog
 
 from agent.host.databases import reading_of
+from agent.journal.disk import is_damage
 from agent.ports import FoundMiner, OtherAddresses
 from agent.scan.report.last import LastScan, SeenMiner
 from contract.clock import from_text, to_text
@@ -145,6 +146,7 @@ class ScanMemory:
                 return question(self._db)
             except (sqlite3.Error, msgspec.DecodeError, ValueError) as error:
                 log.warning("scans.not_read", error=str(error))
+                self._renew_if_damaged(error)
                 return nothing
 
         return await self._off_loop(ask)
@@ -158,6 +160,7 @@ class ScanMemory:
                     work(self._db)
             except sqlite3.Error as error:
                 log.warning("scans.not_written", error=str(error))
+                self._renew_if_damaged(error)
 
         await self._off_loop(write)
 
@@ -172,12 +175,24 @@ class ScanMemory:
         except (sqlite3.DatabaseError, OSError) as error:
             if self._read_only:
                 return
-            log.warning("scans.damaged", path=str(self._path), error=str(error))
-            try:
-                self._path.replace(self._path.with_suffix(".damaged"))
-                self._db = self._opened(self._path)
-            except (sqlite3.DatabaseError, OSError) as again:
-                log.error("scans.off", path=str(self._path), error=str(again))
+            self._renew(self._path, error)
+
+    def _renew_if_damaged(self, error: Exception) -> None:
+        """A page that cannot be read may be met long after the file was opened, and again after each start."""
+        if self._path is not None and not self._read_only and is_damage(error):
+            self._close()
+            self._renew(self._path, error)
+
+    def _renew(self, path: Path, error: Exception) -> None:
+        """Put the file aside, and begin another one."""
+        log.warning("scans.damaged", path=str(path), error=str(error))
+        try:
+            path.replace(path.with_suffix(".damaged"))
+            for suffix in ("-wal", "-shm"):  # which would be taken for the new one's
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+            self._db = self._opened(path)
+        except (sqlite3.DatabaseError, OSError) as again:
+            log.error("scans.off", path=str(path), error=str(again))
 
     def _opened(self, path: Path) -> sqlite3.Connection:
         if self._read_only:
@@ -185,9 +200,13 @@ class ScanMemory:
             return sqlite3.connect(uri, uri=True, timeout=5, check_same_thread=False)
         make_private(path)
         db = sqlite3.connect(path, timeout=5, check_same_thread=False)
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=NORMAL")
-        db.executescript(_SCHEMA)
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=NORMAL")
+            db.executescript(_SCHEMA)
+        except sqlite3.Error:
+            db.close()  # now: later it would take away the companions of the next one
+            raise
         return db
 
     def _close(self) -> None:

@@ -101,8 +101,12 @@ async def test_a_range_goes_by_its_name_in_the_config_or_in_the_cloud(
     with config.open("a") as file:
         file.write(f"[[ranges]]\nname = 'Hall 1'\nrange = '{net}.1-{net}.2'\n")
     async with ScanMemory(config.parent / "state" / "scans.db") as memory:
-        await memory.keep_named([NamedRange(id="r", name="hall-2", range=f"{net}.3-{net}.4")])
-    for name, addresses in (("hall 1", 2), ("hall-2", 2), (f"Hall 1,HALL-2,{net}.9", 5)):
+        named = {"hall-2": f"{net}.3-{net}.4", f"{net}.1-{net}.3": f"{net}.9"}
+        await memory.keep_named(
+            [NamedRange(id=name, name=name, range=text) for name, text in named.items()]
+        )
+    own = (f"{net}.1-{net}.3", 3)  # whatever a cloud calls so
+    for name, addresses in (("hall 1", 2), ("hall-2", 2), (f"Hall 1,HALL-2,{net}.9", 5), own):
         ran = await miner_agent("scan", name, *at(farm), "--config", config, "--json")
         assert ran.document["addresses"] == addresses, name
     ran = await miner_agent("scan", "hall 3", *at(farm), "--config", config)

@@ -15,6 +15,7 @@ from agent.scan.report.memory import RESUME_S, ScanMemory, ScanRows, named_range
 from agent.scan.report.verdicts import Saying
 from agent.scan.scanner import FarmScanner
 from contract.link import NamedRange
+from contract.ranges import parse_range
 from tests.agent.onfarm import simulated
 from tests.agent.scan.test_scanner import SECTION, add_up, net_of
 from tests.virtual_time import VirtualClock
@@ -197,6 +198,27 @@ async def test_a_damaged_file_costs_only_what_was_in_it(tmp_path: Path) -> None:
     assert path.with_suffix(".damaged").exists()
     assert [each.name for each in named_ranges(path)] == ["hall"]
     assert named_ranges(tmp_path / "none.db") == ()
+
+
+async def test_damage_that_is_met_later_costs_only_what_was_in_it_too(tmp_path: Path) -> None:
+    path = tmp_path / "scans.db"
+    spans = (parse_range("10.0.0.0/16"),)
+    found = [FoundMiner(ip=f"10.0.{number >> 8}.{number & 255}") for number in range(1, 3000)]
+    at = VirtualClock().now()
+    async with ScanMemory(path) as memory:
+        await memory.end(None, spans, found, [], at)
+        await memory.keep_named([NamedRange(id="1", name="hall", range="10.0.0.0/24")])
+    pages = bytearray(path.read_bytes())
+    pages[8 * 4096 :] = b"\xa5" * (len(pages) - 8 * 4096)
+    path.write_bytes(pages)
+    path.with_name("scans.db-wal").write_bytes(b"what is left of it")
+    async with ScanMemory(path) as memory:
+        assert not (await memory.last(spans)).seen
+        await memory.end(None, spans, found[:5], [], at)
+        assert len((await memory.last(spans)).seen) == 5
+    async with ScanMemory(path) as memory:
+        assert len((await memory.last(spans)).seen) == 5
+    assert path.with_suffix(".damaged").exists()
 
 
 async def test_what_belongs_to_another_is_read_and_never_written(tmp_path: Path) -> None:
