@@ -22,6 +22,7 @@ from contract.link import (
     ReportRequest,
 )
 from contract.miner import PowerMode
+from contract.scan import ScanChanges
 from contract.subscription.link import (
     Announced,
     Announcement,
@@ -153,33 +154,6 @@ class OtherAddresses(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ScanRow = FoundMiner | OtherAddresses
-
-
-class ChangedMiner(msgspec.Struct, frozen=True, kw_only=True):
-    """A miner that is elsewhere than the scan before met it. `was_at`: its address then; `was`: the MAC that was at
-    this address then; `now`: what is said of the address of a lost one.
-    """
-
-    ip: str
-    mac: str | None
-    make: str | None
-    model: str | None
-    was_at: str | None = None
-    was: str | None = None
-    now: AddressVerdict | None = None
-
-
-class ScanChanges(msgspec.Struct, frozen=True, kw_only=True):
-    """Against the last whole scan of the same addresses, which ended at `since`."""
-
-    since: str
-    new: tuple[ChangedMiner, ...] = ()
-    lost: tuple[ChangedMiner, ...] = ()
-    moved: tuple[ChangedMiner, ...] = ()
-    replaced: tuple[ChangedMiner, ...] = ()
-
-    def __len__(self) -> int:
-        return sum(map(len, (self.new, self.lost, self.moved, self.replaced)))
 
 
 class ScanSummary(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from contract.clock import from_text
-from contract.figures import lasting_text, rate_text, watts_text
+from contract.condition.figures import lasting_text, rate_text, watts_text
 from contract.texts import counted, printable
 
 _WRONG: Final = "bold red"

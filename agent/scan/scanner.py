@@ -12,7 +12,7 @@ import structlog
 from agent.config.miners import ScanSection
 from agent.miners.fleet import Fleet
 from agent.miners.territory import Territory
-from agent.ports import AddressVerdict, ScanChanges, ScanSummary
+from agent.ports import AddressVerdict, ScanSummary
 from agent.scan.first_ports import first_ports
 from agent.scan.report.last import LastScan, changes_since
 from agent.scan.report.memory import CutScan, ScanMemory
@@ -22,6 +22,7 @@ from agent.scan.visitor import OnHit, Visitor
 from agent.telemetry.buffer import ReadingBuffer
 from agent.telemetry.poller import Poller
 from contract.clock import Clock
+from contract.scan import ScanChanges
 
 log = structlog.get_logger(__name__)
 

@@ -151,7 +151,7 @@ def _columns(text: str | None, default: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _cell(name: str, item: Item) -> Any:
-    from contract.figures import rate_text
+    from contract.condition.figures import rate_text
 
     value = COLUMNS[name](item)
     if value is None or value == "":

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final
 
-from contract.figures import rate_text, watts_text
+from contract.condition.figures import rate_text, watts_text
 from contract.miner import Algorithm
 from contract.texts import printable
 

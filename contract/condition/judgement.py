@@ -15,8 +15,8 @@ from typing import Final
 import msgspec
 
 from contract.condition import anomalies
+from contract.condition.figures import lasting_text, rate_text
 from contract.errors import ErrorCode
-from contract.figures import lasting_text, rate_text
 from contract.miner import BoardState, Moving, Pool, PowerMode, Slow, Static, shows_hashing
 
 

@@ -23,7 +23,8 @@ from agent.ports import (
     ScanRow,
     ScanSummary,
 )
-from agent.scan.report.rows import change_lines, counts_line, other_lines, row_line
+from agent.scan.report.rows import ROWS_SHOWN, counts_line, other_lines, row_line
+from contract.scan import change_lines
 
 _COLUMNS = ("address", "MAC", "make", "model", "firmware", "version", "note")
 
@@ -105,7 +106,7 @@ class ScanView:
         if summary.others_left_out:
             parts.append(f"and {summary.others_left_out} more ranges")
         if summary.changes is not None:
-            parts += change_lines(summary.changes)
+            parts += change_lines(summary.changes, ROWS_SHOWN)
         return "\n".join([*parts, *summary.notes, counts_line(summary, is_by_hand=True)])
 
     def _show(self, rows: tuple[ScanRow, ...]) -> None:

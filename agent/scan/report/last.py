@@ -7,7 +7,8 @@ from typing import Final
 
 import msgspec
 
-from agent.ports import AddressVerdict, ChangedMiner, FoundMiner, ScanChanges
+from agent.ports import AddressVerdict, FoundMiner
+from contract.scan import ChangedMiner, ScanChanges
 
 # Nobody is there who was there: what could not be asked may be there still.
 _GONE: Final = frozenset({AddressVerdict.SILENT, AddressVerdict.REFUSED, AddressVerdict.UNKNOWN})

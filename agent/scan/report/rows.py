@@ -9,19 +9,17 @@ import msgspec
 
 from agent.ports import (
     AddressVerdict,
-    ChangedMiner,
     FoundMiner,
     OtherAddresses,
-    ScanChanges,
     ScanRow,
     ScanSummary,
 )
+from contract.scan import CHANGES, ScanChanges
 from contract.texts import counted, printable
 
 ROWS_SHOWN: Final = 500  # of each kind in the result of a task
 _LINES_MOST: Final = 20  # of rows that came since the last progress
 _RANGES_SHOWN: Final = 12  # of which the same is said
-_CHANGES: Final = ("new", "lost", "moved", "replaced")
 
 
 def scan_counts(summary: ScanSummary) -> dict[str, Any]:
@@ -102,15 +100,6 @@ def other_lines(others: Iterable[OtherAddresses]) -> Iterator[str]:
         yield f"{said} ({sum(each.addresses for each in rows)}): {where}"
 
 
-def change_lines(changes: ScanChanges) -> Iterator[str]:
-    """Against the scan before, a line for each miner."""
-    numbers = ", ".join(f"{len(getattr(changes, name))} {name}" for name in _CHANGES)
-    yield f"since the scan that ended at {changes.since[:19]}Z: {numbers}"
-    for name in _CHANGES:
-        for each in getattr(changes, name)[:ROWS_SHOWN]:
-            yield printable(f"  {name:<8}  {_change(each)}")
-
-
 def at_ports(row: OtherAddresses) -> str:
     """`silent at 80, 4028`; `skipped: denied by ...`."""
     words = row.verdict.value.replace("_", " ")
@@ -119,21 +108,9 @@ def at_ports(row: OtherAddresses) -> str:
     return f"{words}: {row.note}" if row.note else words
 
 
-def _change(each: ChangedMiner) -> str:
-    who = " ".join(filter(None, (each.mac, each.make, each.model)))
-    words = [f"{each.ip:<15}", who]
-    if each.was_at is not None:
-        words.append(f"was at {each.was_at}")
-    if each.was is not None:
-        words.append(f"in place of {each.was}")
-    if each.now is not None:
-        words.append(f"now {each.now}")
-    return "  ".join(words)
-
-
 def _changes(changes: ScanChanges, most: int) -> dict[str, Any]:
     shown: dict[str, Any] = {"since": changes.since}
-    for name in _CHANGES:
+    for name in CHANGES:
         rows = getattr(changes, name)
         shown[name] = [
             {key: value for key, value in msgspec.to_builtins(each).items() if value is not None}

@@ -8,38 +8,12 @@ from typing import Any, Final
 import msgspec
 
 from cloud.cli.api import Api
+from contract.scan import ScanChanges, change_lines
 from contract.texts import counted, printable
 
 _SCAN: Final = "agent.scan.create"
-_CHANGES: Final = ("new", "lost", "moved", "replaced")
 _COUNTS: Final = ("unknown", "failed", "refused", "silent", "skipped", "not_asked")
 _SHOWN: Final = 20  # changes of a kind
-
-
-class _Moved(msgspec.Struct, frozen=True):
-    """A miner that is elsewhere than the scan before met it."""
-
-    ip: str
-    mac: str | None = None
-    make: str | None = None
-    model: str | None = None
-    was_at: str | None = None
-    was: str | None = None
-    now: str | None = None
-
-
-class _ChangesTold(msgspec.Struct, frozen=True):
-    """Against the scan before; what is left out is counted."""
-
-    since: str
-    new: tuple[_Moved, ...] = ()
-    lost: tuple[_Moved, ...] = ()
-    moved: tuple[_Moved, ...] = ()
-    replaced: tuple[_Moved, ...] = ()
-    new_left_out: int = 0
-    lost_left_out: int = 0
-    moved_left_out: int = 0
-    replaced_left_out: int = 0
 
 
 class _ScanTold(msgspec.Struct, frozen=True):
@@ -54,7 +28,7 @@ class _ScanTold(msgspec.Struct, frozen=True):
     silent: int = 0
     skipped: int = 0
     not_asked: int = 0
-    changes: _ChangesTold | None = None
+    changes: ScanChanges | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -79,24 +53,5 @@ def _lines(result: object) -> Iterator[str]:
     addresses = counted(scan.addresses, "address", "addresses")
     yield f"{addresses} in {scan.seconds:.1f} s: {', '.join([counted(scan.found, 'miner'), *parts])}"
     if scan.changes is not None:
-        yield from _changed(scan.changes)
+        yield from change_lines(scan.changes, _SHOWN)
     yield from scan.notes
-
-
-def _changed(changes: _ChangesTold) -> Iterator[str]:
-    rows: dict[str, tuple[_Moved, ...]] = {name: getattr(changes, name) for name in _CHANGES}
-    numbers = {
-        name: len(those) + getattr(changes, f"{name}_left_out") for name, those in rows.items()
-    }
-    counts = ", ".join(f"{number} {name}" for name, number in numbers.items())
-    yield f"since the scan that ended at {changes.since[:19]}Z: {counts}"
-    for name, those in rows.items():
-        for each in those[:_SHOWN]:
-            who = " ".join(filter(None, (each.mac, each.make, each.model)))
-            words = [f"  {name:<8}", f"{each.ip:<15}", who]
-            words += [f"was at {each.was_at}"] if each.was_at else []
-            words += [f"in place of {each.was}"] if each.was else []
-            words += [f"now {each.now}"] if each.now else []
-            yield "  ".join(words)
-        if numbers[name] > _SHOWN:
-            yield f"  and {numbers[name] - _SHOWN} more {name}"

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from agent.ports import AddressVerdict, FoundMiner, ScanChanges
+from agent.ports import AddressVerdict, FoundMiner
 from agent.scan.report.last import LastScan, SeenMiner, changes_since
+from contract.scan import ScanChanges
 
 A, B, C = "02:00:00:00:00:0A", "02:00:00:00:00:0B", "02:00:00:00:00:0C"
 

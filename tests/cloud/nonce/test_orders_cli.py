@@ -8,10 +8,11 @@ from typing import Any, Final
 
 from typer.testing import CliRunner
 
-from agent.ports import AddressVerdict, ChangedMiner, ScanChanges, ScanSummary
+from agent.ports import AddressVerdict, ScanSummary
 from agent.scan.report.rows import scan_result
 from cloud.cli.commands import app
 from cloud.context import SWEEPER
+from contract.scan import ChangedMiner, ScanChanges
 from tests.cases import case
 from tests.waiting import until
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from contract.figures import lasting_text, rate_text, watts_text
+from contract.condition.figures import lasting_text, rate_text, watts_text
 
 TH = 1e12
 
