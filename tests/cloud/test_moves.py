@@ -18,14 +18,13 @@ import pytest
 
 from agent.config.file import Config
 from agent.daemon import Daemon
-from cloud.store.access import admin
 from cloud.store.engine import sqlite_url
 from cloud.store.schema.migrate import migrate
 from contract.clock import SystemClock, to_text
 from contract.task import TaskName
 from simulator.farm import Farm
 from tests.agent.onfarm import config_for
-from tests.cloud.test_maintenance_on_site import Desk, running, serving
+from tests.cloud.on_site import Desk, enrolled, running, serving
 from tests.waiting import until
 
 _block = itertools.count()
@@ -98,15 +97,7 @@ async def stage_of(count: int, folder: Path) -> AsyncIterator[Stage]:
         serving(at_cloud) as (store, base),
         aiohttp.ClientSession() as http,
     ):
-        now = SystemClock().now()
-        workspace = await admin.create_workspace(store, "W", now)
-        place = await admin.create_farm(store, workspace["id"], "F", now)
-        _, key = await admin.create_key(store, workspace["id"], "K", now)
-        code, _ = await admin.create_enroll_code(store, place["id"], None, now, hours=1)
-        body = {"code": code, "hostname": "pi", "version": "v", "platform": "Linux"}
-        async with http.post(f"{base}/link/v1/enroll", json=body) as answer:
-            (state / "token").write_text((await answer.json())["token"])
-        (state / "token").chmod(0o600)
+        desk = await enrolled(store, base, http, state)
         telemetry = {"interval_s": INTERVAL_S[count], "min_interval_s": 0.5, "batch_wait_s": 0.2}
         config = config_for(
             farm,
@@ -117,9 +108,7 @@ async def stage_of(count: int, folder: Path) -> AsyncIterator[Stage]:
         )
         first = farm.miners[0].ip.rpartition(".")[0]
         miners = config.miners.model_copy(update={"ranges": (f"{first}.0/21",)})
-        yield Stage(
-            farm, Desk(http, base, key, place), config.model_copy(update={"miners": miners})
-        )
+        yield Stage(farm, desk, config.model_copy(update={"miners": miners}))
 
 
 @pytest.mark.parametrize("count", [100, pytest.param(1000, marks=pytest.mark.slow)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,16 +11,13 @@ from typing import Any
 
 import aiohttp
 
-from agent.daemon import Daemon
-from cloud.store.access import admin
 from cloud.store.engine import sqlite_url
 from cloud.store.schema.migrate import migrate
 from contract.clock import SystemClock
-from service.notify import Notifier
 from simulator.farm import Farm
 from simulator.miner import Miner
 from tests.agent.onfarm import config_for, free_base
-from tests.cloud.test_maintenance_on_site import serving
+from tests.cloud.on_site import Desk, enrolled, running, serving
 from tests.waiting import until
 
 PACE = 200.0
@@ -42,19 +38,10 @@ class Repair:
 
     farm: Farm
     clock: Ahead
-    http: aiohttp.ClientSession
-    at_farm: str
-    key: str
-
-    async def ask(self, method: str, path: str) -> Any:
-        headers = {"x-api-key": self.key}
-        async with self.http.request(method, self.at_farm + path, headers=headers) as answer:
-            body = await answer.json()
-            assert answer.status == 200, body
-            return body["data"]
+    desk: Desk
 
     async def listed(self) -> list[Any]:
-        found: list[Any] = await self.ask("GET", "/miner/latest?pageSize=100")
+        found: list[Any] = await self.desk.ask("GET", "miner/latest?pageSize=100")
         return found
 
     async def by_mac(self) -> dict[str, Any]:
@@ -81,7 +68,7 @@ class Repair:
         found: list[Any] = []
 
         async def are_there() -> bool:
-            found[:] = await self.ask("GET", "/miner-proposals?status=open")
+            found[:] = await self.desk.ask("GET", "miner-proposals?status=open")
             return len(found) == number and not any(each["doubts"] for each in found)
 
         await until(are_there, within_s=60, every_s=0.1)
@@ -96,21 +83,12 @@ async def repaired(specs: str, folder: Path) -> AsyncIterator[Repair]:
     state.mkdir()
     migrate(sqlite_url(data))
     clock = Ahead()
-    now = clock.now()
     async with (
         await Farm.start(specs, base=free_base(), time_scale=PACE) as farm,
         serving(data, clock=clock) as (store, base),
         aiohttp.ClientSession() as http,
     ):
-        workspace = await admin.create_workspace(store, "W", now)
-        place = await admin.create_farm(store, workspace["id"], "F", now)
-        _, key = await admin.create_key(store, workspace["id"], "K", now)
-        code, _ = await admin.create_enroll_code(store, place["id"], None, now, hours=1)
-        body = {"code": code, "hostname": "pi", "version": "v", "platform": "Linux"}
-        async with http.post(f"{base}/link/v1/enroll", json=body) as answer:
-            token = (await answer.json())["token"]
-        (state / "token").write_text(token)
-        (state / "token").chmod(0o600)
+        desk = await enrolled(store, base, http, state)
         config = config_for(
             farm,
             cloud={"url": base},
@@ -126,14 +104,8 @@ async def repaired(specs: str, folder: Path) -> AsyncIterator[Repair]:
         config = config.model_copy(
             update={"miners": config.miners.model_copy(update={"device_pace": PACE})}
         )
-        daemon = Daemon(config, SystemClock(), Notifier({}))
-        life = asyncio.create_task(daemon.run())
-        try:
-            root = f"{base}/private-api/v1/{workspace['id']}/farms/{place['id']}"
-            yield Repair(farm, clock, http, root, key)
-        finally:
-            daemon.stop()
-            await life
+        async with running(config):
+            yield Repair(farm, clock, desk)
 
 
 def miners_of(farm: Farm) -> list[Miner]:
@@ -157,7 +129,7 @@ async def test_what_is_repaired_keeps_its_record(tmp_path: Path) -> None:
         assert pairs[before[one.mac]]["found"]["id"] == before[two.mac]
         assert pairs[before[old]]["found"]["mac"] == three.mac
         for asset in (before[one.mac], before[old]):
-            await repair.ask("POST", f"/miner-proposals/{pairs[asset]['id']}/confirm")
+            await repair.desk.ask("POST", f"miner-proposals/{pairs[asset]['id']}/confirm")
         after = await repair.by_mac()
         assert {mac: each["id"] for mac, each in after.items()} == {
             one.mac: before[two.mac],
@@ -174,7 +146,7 @@ async def test_what_is_repaired_keeps_its_record(tmp_path: Path) -> None:
         }
         # No hashboard ever left its case.
         for device, case in ((one, two), (two, one)):
-            (board,) = await repair.ask("GET", f"/parts/{device.board_serials[0]}")
+            (board,) = await repair.desk.ask("GET", f"parts/{device.board_serials[0]}")
             assert [each["miner_id"] for each in board["places"]] == [before[case.mac]]
 
 
@@ -199,7 +171,7 @@ async def test_a_copied_mac_and_a_control_board_in_another_case(tmp_path: Path) 
         (proposal,) = await repair.open_proposals(1)
         assert proposal["asset"]["id"] == before[into.mac]
         assert proposal["found"]["id"] == before[mover.mac]
-        await repair.ask("POST", f"/miner-proposals/{proposal['id']}/confirm")
+        await repair.desk.ask("POST", f"miner-proposals/{proposal['id']}/confirm")
         assert (await repair.show(mover))[mover.mac] == before[into.mac]
-        (board,) = await repair.ask("GET", f"/parts/{original.board_serials[0]}")
+        (board,) = await repair.desk.ask("GET", f"parts/{original.board_serials[0]}")
         assert [each["miner_id"] for each in board["places"]] == [before[original.mac]]
