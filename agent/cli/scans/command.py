@@ -36,14 +36,13 @@ def ranges_of_names(texts: Iterable[str], config: Config) -> tuple[str, ...]:
     """What is to be scanned: addresses, ranges, names of ranges, and names of hosts, looked up in this order: what is
     written as a range is that one, whatever a cloud calls so. Raises ValueError, in words.
     """
-    known = [(each.name, each.range) for each in named_ranges(_file(config))]
+    of_cloud = (each for each in named_ranges(_file(config)) if not is_range(each.name))
+    known = [(each.name, each.range) for each in of_cloud]
     known += [(each.name, each.range) for each in config.ranges]
     named = {name.casefold(): addresses for name, addresses in known}
     parts = (part.strip() for text in texts for part in text.split(","))
     try:
-        return ranges_in(
-            part if is_range(part) else named.get(part.casefold(), part) for part in parts
-        )
+        return ranges_in(named.get(part.casefold(), part) for part in parts)
     except ValueError as error:
         if not known:
             raise
