@@ -252,6 +252,10 @@ class Inventory:
                 record = self._records.get(key_of(each.mac, each.ip))
             if record is not None and record.miner_id != each.id:
                 self._take_id(each.id)
+                if record.miner_id is not None:
+                    self._by_id.pop(
+                        record.miner_id, None
+                    )  # no order for that one is for this device
                 record.miner_id = each.id
                 self._by_id[each.id] = record.key
                 self._dirty.add(record.key)

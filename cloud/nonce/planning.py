@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from cloud.store.assets.pairs import GONE
 from cloud.store.miners.readings import DUPLICATE_MAC, INTERVAL_DEFAULT_S
 from cloud.store.miners.search import ListedMiner
 from cloud.store.tasks.batches import EnrolledAgent
@@ -188,6 +189,8 @@ def _reason(
     if _is_kept_from(request, row):
         return "maintenance"
     if SPECS[request.name].by_agent:
+        if _has_no_device(row):
+            return "miner_not_found"
         if row.unstable_reason == DUPLICATE_MAC:
             return "unstable_miner"
         # Some tell their MAC only after the login: this is then why they tell none.
@@ -376,6 +379,8 @@ _CHECKS: Final[dict[TaskName, Callable[..., SkipReason | None]]] = {
 
 
 def _message(request: BatchRequest, reason: SkipReason, row: ListedMiner | None) -> str:
+    if reason == "miner_not_found" and row is not None and _has_no_device(row):
+        return "Task skipped: its control board is in another miner by now, and none was met in its place"
     if isinstance(request.params, PowerModeParams) and row is not None:
         if reason == "no_change":
             return "Task skipped: miner already in requested mode"
@@ -403,6 +408,10 @@ def _message(request: BatchRequest, reason: SkipReason, row: ListedMiner | None)
 def _is_of_others(mode: str, row: ListedMiner) -> bool:
     """Whether other miners of its make have that mode. Presets are always those of a few models."""
     return mode in _modes_of_make(row) or (mode not in MODES and row.make in MODES_BY_MAKE)
+
+
+def _has_no_device(row: ListedMiner) -> bool:
+    return str(row.identity).startswith(GONE)
 
 
 def _is_forgotten(row: ListedMiner) -> bool:

@@ -1514,6 +1514,15 @@ def _assets() -> Iterator[Guard]:
         f"{proposals}open_tasks_of_the_two_come_first",
     )
     yield Guard(
+        "no agent gets a task for a record without a device",
+        "cloud/nonce/planning.py",
+        """        if _has_no_device(row):
+            return "miner_not_found"
+""",
+        "",
+        f"{proposals}no_agent_gets_a_task_for_a_record_whose_board_is_in_another_case",
+    )
+    yield Guard(
         "no confirmation takes a device out of maintenance",
         "cloud/store/assets/merging.py",
         "    await _keep_maintenance(connection, (asset, found), now, swap=swap)\n",

@@ -1080,6 +1080,14 @@ POINTS: dict[str, tuple[Point, ...]] = {
             (f"{_PROPOSALS}a_device_that_shows_the_mac_of_another_is_joined_with_nobody",),
         ),
         Point(
+            "a task for a record whose control board is in another case by now",
+            "Is skipped (`miner_not_found`), and an agent does not take that board for it, until one is met in its case.",
+            (
+                f"{_PROPOSALS}no_agent_gets_a_task_for_a_record_whose_board_is_in_another_case",
+                "tests/agent/miners/test_inventory.py::test_an_id_that_came_to_another_control_board_is_of_that_one_alone",
+            ),
+        ),
+        Point(
             "a confirmation for a miner in maintenance",
             "It stays in maintenance, under whichever record it has by then.",
             (

@@ -59,6 +59,9 @@ async def test_an_id_that_came_to_another_control_board_is_of_that_one_alone(
     inventory.seen("10.0.0.7", miner(new), AT)
     inventory.learn_ids((MinerKey(id="abc", mac=new, ip="10.0.0.7"),))
     assert [each.miner_id for each in inventory.all()] == [None, "abc"]
+    inventory.learn_ids((MinerKey(id="def", mac=new, ip="10.0.0.7"),))
+    assert inventory.by_id("abc") is None, "its device is another miner's now"
+    inventory.learn_ids((MinerKey(id="abc", mac=new, ip="10.0.0.7"),))
     await inventory.close()
     again = Inventory(path)
     await again.open()

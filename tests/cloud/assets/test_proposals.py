@@ -386,3 +386,26 @@ async def test_of_two_that_were_swapped_both_stay_in_maintenance(yard: Yard, whi
         dict.fromkeys(pair, "maintenance"),
         {ControlBoard(1).mac, ControlBoard(2).mac},
     )
+
+
+async def test_no_agent_gets_a_task_for_a_record_whose_board_is_in_another_case(yard: Yard) -> None:
+    one, two = (await yard.push(yard.look(1, 1), yard.look(2, 2))).values()
+    await yard.push(yard.look(2, 1), after_s=SILENT_S)
+    (proposal,) = await yard.proposals()
+    await yard.confirm(proposal)
+    order = {"task_name": "miner.system.reboot", "params": {}, "miner_ids": [one, two]}
+    await yard.ask("POST", "/tasks/batches", json=order)
+    (task,) = (await yard.agent.claim())["tasks"]
+    assert (task["miner"]["id"], task["miner"]["mac"]) == (one, ControlBoard(2).mac)
+    assert await yard.ask("GET", f"/miners/{two}/tasks") == []
+    # What is only written into the books needs no device. Once one is met in its case, it has one again.
+    tags = {"task_name": "miner.tags.update", "params": {"add": ["spare"]}, "miner_ids": [two]}
+    await yard.ask("POST", "/tasks/batches", json=tags)
+    await yard.push(yard.look(1, 2), after_s=SILENT_S)
+    (proposal,) = await yard.proposals()
+    assert proposal["asset"]["id"] == two
+    await yard.confirm(proposal)
+    await yard.ask("POST", "/tasks/batches", json=order | {"miner_ids": [two]})
+    tasks = (await yard.agent.claim())["tasks"]
+    (mac,) = (each["miner"]["mac"] for each in tasks if each["miner"]["id"] == two)
+    assert mac == ControlBoard(1).mac
