@@ -5,6 +5,7 @@ and of what stays silent in a second pass. On a thread of its own, with one epol
 from __future__ import annotations
 
 import errno
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -257,7 +258,7 @@ class Sweep:
                 self._short_until = now + _SHORT_S
                 self._connects.most = max(_LEAST_AT_ONCE, self._connects.under_way)
                 return False
-        visit.problem = f"{name} on this host"
+        visit.problem = f"{name} on this host: {os.strerror(answer.code).lower()}"
         visit.waiting -= 1
         if visit.waiting == 0:
             self._end(visit)
