@@ -62,9 +62,11 @@ def ours(*options: str) -> Callable[[str], dict[str, Any]]:
             try:
                 main()
             except SystemExit as ended:
-                if ended.code not in (None, 0):
+                if ended.code not in (None, 0, 1):
                     raise RuntimeError(out.getvalue()[-1000:]) from ended
         document = json.loads(out.getvalue().splitlines()[-1])
+        if not document["ok"] and not document.get("not_asked"):
+            raise RuntimeError(out.getvalue()[-1000:])
         keys = ("first_pass_s", "silent", "not_asked")
         rows = document["miners"]
         return {

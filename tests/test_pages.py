@@ -38,6 +38,15 @@ def test_every_link_leads_to_a_file_that_is_there_and_to_a_heading_in_it(page: P
     assert lost == []
 
 
+def test_every_row_stands_in_a_table() -> None:
+    """After a blank line a row needs a head of its own, or whoever renders the page shows it as text."""
+    for page in pages():
+        lines = ["", *page.read_text("utf-8").splitlines(), ""]
+        for before, line, after in zip(lines, lines[1:], lines[2:], strict=False):
+            if line.startswith("|") and not before.startswith("|"):
+                assert re.fullmatch(r"\|[\s:|-]+\|", after), (page.name, line)
+
+
 def test_every_page_of_the_docs_is_linked_by_the_readme() -> None:
     linked = {(ROOT / each.partition("#")[0]).resolve() for each in links(ROOT / "README.md")}
     assert [page.name for page in (ROOT / "docs").glob("*.md") if page not in linked] == []

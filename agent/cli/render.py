@@ -67,9 +67,13 @@ def reading_text(driver: Driver, reading: Reading, problem: str | None) -> str:
         chips = f"{board.chips}/{board.chips_expected or '?'} chips" if board.chips else ""
         hottest = board.temp_chip_c if board.temp_chip_c is not None else board.temp_pcb_c
         temp = f"{hottest:.0f} degC" if hottest is not None else ""
-        facts = (board.name, board.bus_id, _rate(board.hashrate_hs), chips, temp, board.state)
-        shown = facts if board.part else facts[2:5]
+        facts = (_rate(board.hashrate_hs), chips, temp)
+        shown: tuple[str | None, ...] = (*facts, board.serial)
+        if board.part:
+            shown = (board.name, board.bus_id, *facts, board.state)
         row(f"{board.part or 'board'} {board.index}", "  ".join(filter(None, shown)))
+    if reading.static is not None and (psu := reading.static.psu) is not None:
+        row("supply", "  ".join(filter(None, (psu.model, psu.serial))))
     for work in moving.works:
         does = (work.algorithm, _rate(work.hashrate_hs), "paused" if work.paused else None)
         row(f"{work.program} {work.part} {work.slot}", "  ".join(filter(None, does)))

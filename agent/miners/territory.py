@@ -18,7 +18,8 @@ class Territory:
         self, section: MinersSection, rigs: Iterable[str] = (), named: Iterable[str] = ()
     ) -> None:
         """`named` are configured ranges besides those of the section."""
-        self.ranges = merge(ranges_of((*section.ranges, *named)))
+        self._own = merge(ranges_of((*section.ranges, *named)))
+        self.ranges = self._own
         self._allowed = merge(ranges_of(section.allowed) + self.ranges)
         self._denied = merge(ranges_of(section.denied))
         self._rigs = frozenset(rigs)
@@ -27,6 +28,10 @@ class Territory:
     def __contains__(self, ip: str) -> bool:
         is_allowed = ip in self._rigs or any(ip in each for each in self._allowed)
         return is_allowed and not any(ip in each for each in self._denied)
+
+    def follow(self, texts: Iterable[str]) -> None:
+        """What the cloud names: allowed ranges, which belong to all that there is to be scanned from now on."""
+        self.ranges = merge((*self._own, *ranges_of(tuple(texts))))
 
     def check(self, ip: str) -> None:
         """Raises PolicyRefusedError for an address outside."""
@@ -40,8 +45,8 @@ class Territory:
 
     def select(self, texts: Iterable[str], *, max_addresses: int) -> tuple[Range, ...]:
         """The addresses to scan, merged, sorted and free of denied ones and of rigs; nothing given = what is
-        configured. Raises BadParamsError for what is not a range, lies outside, is denied as a whole, or is
-        too much at once.
+        configured and what the cloud names. Raises BadParamsError for what is not a range, lies outside, is denied as
+        a whole, or is too much at once.
         """
         wanted = self._parsed(texts)
         for each in wanted:
@@ -109,7 +114,7 @@ class Territory:
         if not given:
             if not self.ranges:
                 raise BadParamsError(
-                    "no range was given and none is configured: see [miners] ranges"
+                    "no range was given, and none is configured or named by the cloud: see [miners] ranges"
                 )
             return self.ranges
         try:

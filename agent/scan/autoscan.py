@@ -1,4 +1,4 @@
-"""Scans that nobody asked for: at start, and every so often."""
+"""Scans that nobody asked for: at start, of ranges that are named later, and every so often."""
 
 from __future__ import annotations
 
@@ -41,11 +41,16 @@ class AutoScan:
         self._changed.set()
 
     async def run(self) -> None:
-        """Scan until cancelled. On schedule at low priority; at start somebody may wait for the first list."""
-        if self._at_start:
-            await self._scan(Manner.DEFAULT)
+        """Scan until cancelled. On schedule at low priority; at start, and what the cloud has named since, at once:
+        somebody may wait for the first list.
+        """
+        scanned: set[str] = set()
         while True:
             self._changed.clear()
+            if self._at_start and (new := [each for each in self._ranges if each not in scanned]):
+                scanned.update(new)
+                await self._scan(tuple(new), Manner.DEFAULT)
+                continue
             if self._every_s is None:
                 await self._changed.wait()
                 continue
@@ -53,13 +58,12 @@ class AutoScan:
                 async with asyncio.timeout(self._every_s * random.uniform(0.9, 1.1)):
                     await self._changed.wait()
             except TimeoutError:
-                await self._scan(Manner.LOW)
+                if self._ranges:
+                    await self._scan(self._ranges, Manner.LOW)
 
-    async def _scan(self, manner: Manner) -> None:
-        if not self._ranges:
-            return
+    async def _scan(self, ranges: tuple[str, ...], manner: Manner) -> None:
         try:
-            summary = await self._scanner.scan(self._ranges, manner=manner, key=_KEY)
+            summary = await self._scanner.scan(ranges, manner=manner, key=_KEY)
         except BadParamsError as error:
             log.warning("autoscan.refused", error=str(error))
             return

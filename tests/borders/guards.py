@@ -908,7 +908,7 @@ def _first_steps() -> Iterator[Guard]:
     yield Guard(
         "nobody is silent whom this host cannot ask",
         "agent/scan/sweep/sweep.py",
-        'probe.problem = f"{name} on this host"',
+        'probe.problem = f"{name} on this host: {os.strerror(answer.code).lower()}"',
         "probe.problem = None",
         "tests/agent/scan/test_sweep.py::test_what_this_host_cannot_reach_is_not_asked_and_never_silent",
     )

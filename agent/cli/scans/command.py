@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from agent.cli.answers import DONE, USAGE, Ended
+from agent.cli.answers import DONE, FAILED, USAGE, Ended
 from agent.cli.commands import Reach, failure, stopped
 from agent.cli.foreground import StoppedError, run
 from agent.cli.scans.view import RowsShown, ScanView
@@ -62,7 +62,9 @@ def run_scan(
     quiet: bool,
     rows: RowsShown,
 ) -> Ended:
-    """Look through ranges; a progress bar on stderr unless `quiet`. `resume`: go on with the one that was cut."""
+    """Look through ranges; a progress bar on stderr unless `quiet`. `resume`: go on with the one that was cut.
+    One that could not ask everybody has failed.
+    """
     set_up(LogSection(level="error"))
     raise_open_files()
     view = ScanView(reach.in_words, quiet=quiet, rows=rows)
@@ -105,7 +107,9 @@ def run_scan(
             words += "; the same with --resume goes on"
         document = {"ok": False, **_told(so_far, view), "problem": {"message": words}}
         return error.exit_code, document, f"{view.text(so_far)}\n{words}"
-    return DONE, {"ok": True, **_told(summary, view)}, view.text(summary)
+    is_whole = summary.not_asked == 0
+    code = DONE if is_whole else FAILED
+    return code, {"ok": is_whole, **_told(summary, view)}, view.text(summary)
 
 
 def _told(summary: ScanSummary, view: ScanView) -> dict[str, Any]:

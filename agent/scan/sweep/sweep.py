@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import math
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -285,7 +286,7 @@ class Sweep:
                 self._short_until = now + _SHORT_S
                 self._connects.most = max(_LEAST_AT_ONCE, self._connects.under_way)
                 return False
-        probe.problem = f"{name} on this host"
+        probe.problem = f"{name} on this host: {os.strerror(answer.code).lower()}"
         probe.waiting -= 1
         if probe.waiting == 0:
             self._end(probe)

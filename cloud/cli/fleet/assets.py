@@ -9,7 +9,7 @@ from urllib.parse import quote
 import typer
 
 from cloud.cli.api import URL_DEFAULT, Api, CaFile, Farm, KeyFile, Url, with_api
-from cloud.cli.terminal import AsJson, say, table
+from cloud.cli.terminal import AsJson, fail, say, table
 from contract.texts import printable
 
 records = typer.Typer(
@@ -27,6 +27,8 @@ def part(
     as_json: AsJson = False,
 ) -> None:
     """Where a part is, and where it was before."""
+    if not serial.strip():
+        fail("the serial number is empty", 2)
 
     async def work(api: Api) -> list[Any]:
         path = f"/farms/{(await api.farm(farm))['id']}/parts/{quote(serial, safe='')}"

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import typer
 
 from cloud.cli.api import URL_DEFAULT, Api, CaFile, Farm, KeyFile, Url, with_api
-from cloud.cli.terminal import AsJson, say, table
+from cloud.cli.terminal import AsJson, fail, say, table
 from contract.texts import counted
 
 ranges = typer.Typer(no_args_is_help=True, help="Ranges of addresses that have a name.")
@@ -80,6 +80,8 @@ def range_remove(
     as_json: AsJson = False,
 ) -> None:
     """Forget a name. The miners there stay known."""
+    if not name.strip():
+        fail("the name is empty", 2)
 
     async def work(api: Api) -> dict[str, Any]:
         path = f"/farms/{(await api.farm(farm))['id']}/ip-ranges/{quote(name, safe='')}"

@@ -94,6 +94,16 @@ async def test_what_changed_since_the_scan_before_is_told(farm: Farm, config: Pa
     assert (told["lost"], told["new"]) == ([], [])
 
 
+async def test_a_scan_that_could_not_ask_everybody_is_no_success(config: Path) -> None:
+    with config.open("a") as file:  # no host may be called at the second one
+        file.write("[miners]\nranges = ['127.0.0.1', '255.255.255.255']\n")
+    ran = await miner_agent("scan", "--config", config, "--json")
+    assert (ran.code, ran.document["ok"], ran.document["not_asked"]) == (1, False, 1)
+    ran = await miner_agent("scan", "--config", config)
+    (line,) = (each for each in ran.out.splitlines() if each.startswith("not asked: "))
+    assert " on this host: " in line and line.endswith(" (1): 255.255.255.255")
+
+
 async def test_a_range_goes_by_its_name_in_the_config_or_in_the_cloud(
     farm: Farm, config: Path
 ) -> None:

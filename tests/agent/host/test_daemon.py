@@ -74,6 +74,11 @@ async def test_ranges_with_a_name_are_scanned_and_kept_for_the_command_line(
     async with daemon._opened():
         await daemon._follow(Settings(rev=1, named=named))
         assert daemon._autoscan._ranges == ("10.0.0.0/24", "10.0.9.1", "10.0.1.0/24")
+        every = daemon._site.territory.select((), max_addresses=1000)
+        assert sum(map(len, every)) == 3 * 254 + 2, "a task that names no range is for all of them"
+        await daemon._follow(Settings(rev=2))
+        assert sum(map(len, daemon._site.territory.ranges)) == 254 + 2
+        await daemon._follow(Settings(rev=3, named=named))
     assert named_ranges(config.state.dir / "scans.db") == named[:2], "none that may not be scanned"
 
 

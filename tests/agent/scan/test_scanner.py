@@ -269,18 +269,31 @@ async def test_at_start_somebody_may_wait_on_schedule_nobody_does() -> None:
     assert scanner.manners == [("default", "auto"), ("low", "auto"), ("low", "auto")]
 
 
-async def test_ranges_are_scanned_at_start_and_the_cloud_may_add_some() -> None:
+async def test_ranges_are_scanned_at_start_and_those_of_the_cloud_once_they_are_named() -> None:
     scanner = Counting()
     auto = AutoScan(scanner, ScanSection(), ("10.0.0.0/24",), VirtualClock())
     task = asyncio.create_task(auto.run())
     await until(lambda: scanner.asked)
-    auto.follow(("10.0.1.0/24",), None)
-    assert auto._ranges == ("10.0.0.0/24", "10.0.1.0/24")
-    auto.follow((), 1.0)
+    auto.follow(("10.0.1.0/24", "10.0.2.0/24"), None)
+    await until(lambda: len(scanner.asked) == 2)
+    auto.follow(("10.0.2.0/24",), 1.0)
     assert auto._every_s == 60.0  # never more often than that
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    assert scanner.asked == [("10.0.0.0/24",)]
+    assert scanner.asked == [("10.0.0.0/24",), ("10.0.1.0/24", "10.0.2.0/24")]
+    assert set(scanner.manners) == {("default", "auto")}
+
+
+async def test_without_a_scan_at_start_nothing_is_scanned_before_its_time() -> None:
+    scanner = Counting()
+    section = ScanSection(at_start=False, every_s=3600.0)
+    auto = AutoScan(scanner, section, (), VirtualClock())
+    task = asyncio.create_task(auto.run())
+    auto.follow(("10.0.1.0/24",), None)
+    await until(lambda: scanner.asked, within_s=20_000)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert scanner.manners == [("low", "auto")]
 
 
 async def test_a_miner_that_is_busy_with_a_task_is_shown_as_last_seen() -> None:

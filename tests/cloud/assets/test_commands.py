@@ -41,6 +41,8 @@ async def test_a_board_is_asked_for_by_its_serial(cloud: Cloud) -> None:
     assert [each["is_there"] for each in board["places"]] == [True, False]
     _, err = await run(yard, "part", "HB0001/9", status=1)
     assert "No part of this serial number was seen in this farm" in err
+    _, err = await run(yard, "board", " ", status=2)
+    assert err == "miner-cloud: the serial number is empty\n"
 
 
 async def test_proposals_are_shown_with_what_speaks_for_them_and_decided(cloud: Cloud) -> None:
@@ -104,6 +106,7 @@ async def test_ranges_are_named_listed_and_removed(cloud: Cloud) -> None:
     assert (row["name"], row["auto_scan"]) == ("hall A", False)
     _, err = await run(yard, "range", "add", "all", "0.0.0.0/0", status=1)
     assert "not private ones" in err
+    await run(yard, "range", "remove", "", status=2)
     out, _ = await run(yard, "range", "remove", "hall A")
     assert out == "range hall A is removed\n"
     assert await told(yard, "range", "list") == []
