@@ -49,7 +49,7 @@ async def test_a_miner_that_is_limited_says_so() -> None:
         assert "2160 W, 60 % of its full power" in line
         boards = [each for each in ran.out.splitlines() if each.startswith("board ")]
         for shown, serial in zip(boards, miner.board_serials, strict=True):
-            assert serial in shown, "by it miner-cloud board says where the board was before"
+            assert serial in shown, "by it miner-cloud part says where the part was before"
         (supply,) = (each for each in ran.out.splitlines() if each.startswith("supply"))
         assert miner.psu_serial in supply
         miner.set_percent(100, restarts=False)

@@ -41,7 +41,7 @@ async def test_a_board_is_asked_for_by_its_serial(cloud: Cloud) -> None:
     assert [each["is_there"] for each in board["places"]] == [True, False]
     _, err = await run(yard, "part", "HB0001/9", status=1)
     assert "No part of this serial number was seen in this farm" in err
-    _, err = await run(yard, "board", " ", status=2)
+    _, err = await run(yard, "part", " ", status=2)
     assert err == "miner-cloud: the serial number is empty\n"
 
 
