@@ -25,9 +25,11 @@ from agent.scan.report.memory import CutScan, ScanRows
 from agent.scan.report.verdicts import ASKING, Saying, Verdicts, number_of
 from agent.scan.sweep import Sweep
 from agent.scan.swept import Manner, SweepPlan, Swept
+from agent.scan.visit import shown
 from agent.scan.visitor import Visited, Visitor
 from contract.clock import Clock
 from contract.ranges import Range, merge
+from drivers.doors import Doors
 
 Progress = Callable[[ScanProgress], Awaitable[None]]
 OTHERS_MOST: Final = 10_000  # rows of addresses where no miner is
@@ -92,7 +94,10 @@ class ScanRun:
         self._first_pass_s: float | None = None
         self._is_seen_through = False
         self._sweep: Sweep | None = None
-        self._waiting: deque[Swept] = deque()
+        self._waiting: deque[tuple[int, Doors]] = (
+            deque()
+        )  # a network may answer at all its addresses
+        self._seen_doors: dict[tuple[frozenset[int], frozenset[int]], Doors] = {}
         self._at_work = self._slow = 0
         self._is_cut = False
 
@@ -168,7 +173,7 @@ class ScanRun:
         finally:
             self._connects += sweep.counts.connects
             while self._waiting:
-                self._waiting.popleft().doors.close()
+                self._waiting.popleft()[1].close()
             if not self.gave_way:
                 self.end()
         await self._tell_now()
@@ -238,13 +243,19 @@ class ScanRun:
         """They are looked at as soon as somebody is free. Where many wait, their sockets do not."""
         self._is_seen_through = self._is_seen_through or not self._verdicts.unseen
         for each in hits:
-            if self._is_cut or len(self._waiting) >= self._section.identify_at_once:
-                each.doors.close()
             if self._is_cut:
-                continue
-            self._waiting.append(each)
+                each.doors.close()
+            else:
+                self._waiting.append((number_of(each.ip), self._held(each.doors)))
         self._hire()
         self._note_first_pass()
+
+    def _held(self, doors: Doors) -> Doors:
+        """While it waits. Many have the same ports open, and no sockets: they have one `Doors`."""
+        if len(self._waiting) < self._section.identify_at_once:
+            return doors
+        doors.close()
+        return self._seen_doors.setdefault((doors.open, doors.refused), doors)
 
     @property
     def _places(self) -> int:
@@ -260,10 +271,11 @@ class ScanRun:
     async def _work(self) -> None:
         try:
             while self._waiting and self._at_work <= self._places:
-                swept = self._waiting.popleft()
+                number, doors = self._waiting.popleft()
+                ip = shown(number)
                 with self._giving_place():
-                    visited = await self._visitor.visit(swept)
-                self._take_down(swept.ip, visited)
+                    visited = await self._visitor.visit(ip, doors)
+                self._take_down(ip, visited)
         finally:
             self._at_work -= 1
 
