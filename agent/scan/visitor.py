@@ -11,7 +11,6 @@ import structlog
 from agent.miners.fleet import Fleet
 from agent.miners.members import in_words
 from agent.ports import AddressVerdict, FoundMiner, OtherAddresses, ScanRow
-from agent.scan.sweep.plan import SweepRow
 from agent.telemetry.buffer import ReadingBuffer
 from agent.telemetry.observation import is_other_device, look, message
 from agent.telemetry.poller import Poller
@@ -19,6 +18,7 @@ from contract.clock import Clock
 from contract.errors import MinerError, UnreachableError
 from contract.miner import Identity
 from drivers.base import Depth, Driver
+from drivers.doors import Doors
 from drivers.stranger import Stranger
 
 log = structlog.get_logger(__name__)
@@ -55,14 +55,14 @@ class Visitor:
         self._look_timeout_s = look_timeout_s
         self._on_hit = on_hit
 
-    async def visit(self, swept: SweepRow) -> VisitResult:
-        """Ask who is there. What that runs into is told, not raised."""
+    async def visit(self, ip: str, doors: Doors) -> VisitResult:
+        """Ask who is there, at the ports that were just seen. What that runs into is told, not raised."""
         driver, is_new, note = None, False, None
         verdict, banner = AddressVerdict.FAILED, None
-        ports = tuple(sorted(swept.doors.open))
+        ports = tuple(sorted(doors.open))
         try:
             async with asyncio.timeout(self._look_timeout_s):
-                who, is_new = await self._fleet.look_at(swept.ip, swept.doors)
+                who, is_new = await self._fleet.look_at(ip, doors)
             if isinstance(who, Stranger):
                 verdict, banner = AddressVerdict.UNKNOWN, who.banner
                 ports = tuple(sorted({*ports, *who.ports}))
@@ -72,7 +72,7 @@ class Visitor:
                 note = await self._tell(driver)
         except TimeoutError:
             # drivers end their own exchanges before: it waited for a task on that very miner
-            driver = self._fleet.at(swept.ip)
+            driver = self._fleet.at(ip)
             note = "it did not come to its turn in time; scan again"
             if driver is not None:
                 note = "busy with a task; shown as it was last seen"
@@ -82,17 +82,17 @@ class Visitor:
         except MinerError as error:
             note = f"{error.code}: {error}"
         except Exception as error:
-            log.exception("scan.bug", ip=swept.ip)
+            log.exception("scan.bug", ip=ip)
             note = f"internal: {type(error).__name__}"
         finally:
-            swept.doors.close()
+            doors.close()
         note = note and note[:_NOTE_CHARS]
         if self._on_hit is not None:
-            self._on_hit(swept.ip, driver, note)
+            self._on_hit(ip, driver, note)
         if driver is not None:
             return VisitResult(AddressVerdict.FOUND, _found(driver, ports, note), is_new)
         row = OtherAddresses(
-            range=swept.ip, addresses=1, verdict=verdict, ports=ports, banner=banner, note=note
+            range=ip, addresses=1, verdict=verdict, ports=ports, banner=banner, note=note
         )
         return VisitResult(verdict, row)
 

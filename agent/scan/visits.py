@@ -11,6 +11,8 @@ from typing import Final, Self
 
 from agent.scan.sweep.plan import SweepRow
 from agent.scan.visitor import Visitor, VisitResult
+from contract.ranges import address_of, number_of
+from drivers.doors import Doors
 
 _SLOW_S: Final = 1.5  # a miner has said who it is by then
 _SLOW_SHARE: Final = 8  # so many times the usual number, at most, are waited for
@@ -29,7 +31,9 @@ class Visits:
         self._visitor = visitor
         self._at_once = at_once
         self._on_visited = on_visited
-        self._waiting: deque[SweepRow] = deque()
+        # As numbers: a network may answer at all its addresses.
+        self._waiting: deque[tuple[int, Doors]] = deque()
+        self._seen_doors: dict[tuple[frozenset[int], frozenset[int]], Doors] = {}
         self._at_work = self._slow = 0
         self._is_cut = False
 
@@ -47,20 +51,27 @@ class Visits:
             await self._group.__aexit__(kind, error, trace)
         finally:
             while self._waiting:
-                self._waiting.popleft().doors.close()
+                self._waiting.popleft()[1].close()
 
     def take(self, hits: Iterable[SweepRow]) -> None:
         """They are looked at as soon as somebody is free."""
         for each in hits:
-            if self._is_cut or len(self._waiting) >= self._at_once:
+            if self._is_cut:
                 each.doors.close()
-            if not self._is_cut:
-                self._waiting.append(each)
+            else:
+                self._waiting.append((number_of(each.ip), self._held(each.doors)))
         self._hire()
 
     def cut(self) -> None:
         """Nobody is looked at any more."""
         self._is_cut = True
+
+    def _held(self, doors: Doors) -> Doors:
+        """While it waits. Many have the same ports open, and no sockets: they have one `Doors`."""
+        if len(self._waiting) < self._at_once:
+            return doors
+        doors.close()
+        return self._seen_doors.setdefault((doors.open, doors.refused), doors)
 
     @property
     def _places(self) -> int:
@@ -75,10 +86,11 @@ class Visits:
     async def _work(self) -> None:
         try:
             while self._waiting and self._at_work <= self._places:
-                row = self._waiting.popleft()
+                number, doors = self._waiting.popleft()
+                ip = address_of(number)
                 with self._giving_place():
-                    visited = await self._visitor.visit(row)
-                self._on_visited(row.ip, visited)
+                    visited = await self._visitor.visit(ip, doors)
+                self._on_visited(ip, visited)
         finally:
             self._at_work -= 1
 

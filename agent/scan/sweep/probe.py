@@ -67,17 +67,19 @@ class RowSockets:
     def __init__(self, most: int) -> None:
         self._most = most
         self._doors: list[Doors] = []
+        self._open = 0  # sockets, with those that were taken since it was counted
 
     def add(self, doors: Doors) -> None:
         """Of a row that goes now; where there are too many, its sockets are closed."""
         self._doors.append(doors)
-        if self._open() > self._most:
+        self._open += len(doors.sockets)
+        if self._open > self._most:
             self._doors = [each for each in self._doors if each.sockets]
-            if self._open() > self._most:
-                self._doors.pop().close()
-
-    def _open(self) -> int:
-        return sum(len(each.sockets) for each in self._doors)
+            self._open = sum(len(each.sockets) for each in self._doors)
+            if self._open > self._most:
+                self._doors.pop()
+                self._open -= len(doors.sockets)
+                doors.close()
 
 
 class ProbeQueue:

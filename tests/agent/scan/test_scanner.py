@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from contextlib import ExitStack
 
 import pytest
 
@@ -24,6 +25,7 @@ from agent.telemetry.poller import Poller
 from contract.clock import SystemClock
 from contract.errors import BadParamsError
 from tests.agent.onfarm import MemorySink, free_base, simulated
+from tests.agent.scan.test_sweep import doors_in_memory
 from tests.virtual_time import VirtualClock, loop_clock
 from tests.waiting import until
 
@@ -134,6 +136,30 @@ async def test_a_bug_at_one_miner_does_not_end_the_scan(monkeypatch: pytest.Monk
         assert summary.found == 2
         assert {row.ip: row.note for row in summary.miners}[ip] == "internal: KeyError"
         await buffer.close()
+
+
+async def test_of_a_network_that_answers_everywhere_hardly_anything_waits_in_memory() -> None:
+    async with simulated("antminer:1") as (farm, site, _):
+        net, port = net_of(farm), site.ports.rpc_port
+        before = doors_in_memory()
+        with ExitStack() as silent:
+            for number in range(20, 220):
+                silent.enter_context(socket.create_server((f"{net}.{number}", port)))
+            narrow = {"identify_at_once": 2, "sockets_max": 64}
+            section = SECTION.model_copy(update=narrow)
+            scanner = FarmScanner(
+                site.fleet, site.territory, section, site.scan_ports, VirtualClock()
+            )
+            held: list[int] = []
+
+            async def progress(now: ScanProgress) -> None:
+                if now.done >= 30 and len(held) < 40:
+                    held.append(doors_in_memory() - before)
+
+            told = await scanner.scan((f"{net}.1-{net}.230",), progress)
+        assert add_up(told)
+        assert (told.found, told.failed) == (1, 200)
+        assert 0 < max(held) < 60
 
 
 async def test_progress_is_told_with_its_rows_and_ends_at_the_whole() -> None:

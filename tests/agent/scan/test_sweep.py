@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import resource
 import select
 import socket
@@ -13,9 +14,11 @@ import pytest
 
 from agent.config.miners import ScanSection
 from agent.scan.sweep.plan import Manner, SweepPlan, SweepRow
+from agent.scan.sweep.probe import RowSockets
 from agent.scan.sweep.sweep import Sweep
 from contract.clock import SystemClock
 from contract.ranges import parse_range
+from drivers.doors import Doors
 from tests.agent.onfarm import free_base
 from tests.waiting import until
 
@@ -227,3 +230,27 @@ async def test_few_files_make_a_sweep_narrow_not_wrong() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert len(rows) == 250
     assert all(each.doors.refused == {9, 7} for each in rows)
+
+
+def doors_of_two_sockets() -> Doors:
+    return Doors(frozenset((1, 2)), frozenset(), {1: socket.socket(), 2: socket.socket()})
+
+
+def doors_in_memory() -> int:
+    return sum(isinstance(each, Doors) for each in gc.get_objects())
+
+
+def test_sockets_are_handed_on_as_long_as_those_before_are_taken() -> None:
+    handed_on, before = RowSockets(6), doors_in_memory()
+    for _ in range(500):
+        taken = doors_of_two_sockets()
+        handed_on.add(taken)
+        assert taken.sockets
+        taken.close()
+    assert doors_in_memory() - before < 10, "it keeps nothing of those that were taken"
+    waiting = [doors_of_two_sockets() for _ in range(5)]
+    for each in waiting:
+        handed_on.add(each)
+    assert [len(each.sockets) for each in waiting] == [2, 2, 2, 0, 0]
+    for each in waiting:
+        each.close()
