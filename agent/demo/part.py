@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+_ROOMS = Path(__file__).resolve().parents[2]  # where our packages lie
 _END_S = 15.0  # for a graceful end, before it is killed
 _PR_SET_PDEATHSIG = 1
 _LINE_MAX_BYTES = 2**26  # the simulator names thousands of miners on one line
@@ -115,8 +116,11 @@ class Part:
 
 
 def command(module: str, *args: object) -> list[str]:
-    """How to run the `main` of one of our modules with this interpreter."""
-    return [sys.executable, "-c", f"from {module} import main; main()", *map(str, args)]
+    """How to run the `main` of one of our modules with this interpreter; of ours, whatever folders named `cloud` or
+    `agent` lie where it is started.
+    """
+    words = f"import sys; sys.path.insert(0, {str(_ROOMS)!r}); from {module} import main; main()"
+    return [sys.executable, "-P", "-c", words, *map(str, args)]
 
 
 async def ask(module: str, *args: object) -> Any:
