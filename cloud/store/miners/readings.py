@@ -152,7 +152,8 @@ async def apply_readings(
             await write_miners(connection, new.values(), changed.values())
             await tell_returns(connection, returns, now, agent.id)
             await boards.follow(connection, agent.farm_id, moves.by_id.values())
-            await proposals.suggest(connection, agent.farm_id, moves.by_id, now)
+            news = {*moves.by_id, *(each.row.id for each in returns)}
+            await proposals.suggest(connection, agent.farm_id, news, now)
             await connection.execute(
                 reading_batches.insert().values(received_cloud_s=cloud_s, **batch)
             )
