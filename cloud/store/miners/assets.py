@@ -37,7 +37,8 @@ async def set_asset_status(
 async def mark_deleted(
     connection: AsyncConnection, ids: Sequence[str], comment: str | None, now: datetime
 ) -> None:
-    """Take miners out of every list; their rows stay."""
+    """Take miners out of every list; their rows stay. What was proposed of them waits for nobody any more."""
+    await proposals.drop_open_of(connection, ids)
     values: dict[str, Any] = {"deleted_at": now, "updated_at": now}
     if comment is not None:
         values["comment"] = comment

@@ -152,7 +152,8 @@ async def apply_readings(
             await write_miners(connection, new.values(), changed.values())
             await tell_returns(connection, returns, now, agent.id)
             await parts.follow(connection, agent.farm_id, part_changes.by_id.values())
-            await proposals.suggest(connection, agent.farm_id, part_changes.by_id, now)
+            news = {*part_changes.by_id, *(each.row.id for each in returns)}
+            await proposals.suggest(connection, agent.farm_id, news, now)
             await connection.execute(
                 reading_batches.insert().values(received_cloud_s=cloud_s, **batch)
             )

@@ -147,6 +147,17 @@ async def test_a_miner_without_a_mac_is_known_by_its_address_until_it_tells_one(
     assert [record.key for record in inventory.all()] == [MACS[3]]
 
 
+async def test_an_order_by_id_alone_does_not_follow_a_board_into_another_miner() -> None:
+    fleet = fleet_over({"10.0.0.1": miner(MACS[1])})
+    await fleet.look_at("10.0.0.1")
+    fleet.learn_ids((MinerKey(id="x", mac=MACS[1], ip="10.0.0.1"),))
+    assert (await fleet.driver_for(MinerRef(id="x"), max_age_s=60)).endpoint.host == "10.0.0.1"
+    fleet.learn_ids((MinerKey(id="y", mac=MACS[1], ip="10.0.0.1"),))
+    with pytest.raises(UnreachableError, match="no address is known"):
+        await fleet.driver_for(MinerRef(id="x"), max_age_s=60)
+    assert (await fleet.driver_for(MinerRef(id="y"), max_age_s=60)).endpoint.host == "10.0.0.1"
+
+
 async def test_a_serial_number_that_differs_is_another_device() -> None:
     fleet = fleet_over({"10.0.0.1": miner(MACS[1], serial="B")})
     with pytest.raises(WrongDeviceError, match="serial"):

@@ -409,3 +409,29 @@ async def test_no_agent_gets_a_task_for_a_record_whose_board_is_in_another_case(
     tasks = (await yard.agent.claim())["tasks"]
     (mac,) = (each["miner"]["mac"] for each in tasks if each["miner"]["id"] == two)
     assert mac == ControlBoard(1).mac
+
+
+@pytest.mark.parametrize("which", [0, 1])
+async def test_nothing_is_proposed_any_more_of_what_is_off_the_lists(
+    yard: Yard, which: int
+) -> None:
+    (one,) = (await yard.push(yard.look(1, 1))).values()
+    (found,) = (await yard.push(yard.look(9, 1), after_s=SILENT_S)).values()
+    (proposal,) = await yard.proposals()
+    order = {"task_name": "miner.asset.delete", "params": {}, "miner_ids": [(one, found)[which]]}
+    await yard.ask("POST", "/tasks/batches", json=order)
+    assert await yard.proposals() == []
+    assert (await yard.ask("GET", "/status"))["proposals"] == 0
+    await yard.confirm(proposal, status=404)
+
+
+async def test_what_comes_back_to_the_lists_is_proposed_again(yard: Yard) -> None:
+    (one,) = (await yard.push(yard.look(1, 1))).values()
+    new = yard.look(9, 1)
+    (found,) = (await yard.push(new, after_s=SILENT_S)).values()
+    order = {"task_name": "miner.asset.delete", "params": {}, "miner_ids": [found]}
+    await yard.ask("POST", "/tasks/batches", json=order)
+    assert await yard.proposals() == []
+    await yard.push(new, after_s=3 * 86_400.0)
+    (proposal,) = await yard.proposals()
+    assert (proposal["asset"]["id"], proposal["found"]["id"]) == (one, found)
