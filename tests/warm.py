@@ -105,7 +105,9 @@ class WarmPart(Part):
 
     async def start(self) -> dict[str, Any]:
         """Begin a life."""
-        module = self.program[2].split()[1]  # as `agent.demo.part.command` has it
+        module = (
+            self.program[2].rpartition("from ")[2].split()[0]
+        )  # as `agent.demo.part.command` has it
         with self.log.open("ab") as log:
             self._log_begins = log.tell()
             life: Any = await started(

@@ -120,7 +120,7 @@ def command(module: str, *args: object) -> list[str]:
     `agent` lie where it is started.
     """
     words = f"import sys; sys.path.insert(0, {str(_ROOMS)!r}); from {module} import main; main()"
-    return [sys.executable, "-P", "-c", words, *map(str, args)]
+    return [sys.executable, "-Pc", words, *map(str, args)]
 
 
 async def ask(module: str, *args: object) -> Any:
