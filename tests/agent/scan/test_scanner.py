@@ -138,6 +138,7 @@ async def test_a_bug_at_one_miner_does_not_end_the_scan(monkeypatch: pytest.Monk
         await buffer.close()
 
 
+@pytest.mark.slow
 async def test_of_a_network_that_answers_everywhere_hardly_anything_waits_in_memory() -> None:
     async with simulated("antminer:1") as (farm, site, _):
         net, port = net_of(farm), site.ports.rpc_port
