@@ -110,12 +110,12 @@ def _reload(farm: Any, path: Path | None, changes: Any) -> None:
         if path is not None:
             farm.apply_faults(load_faults(path))
     except (FaultError, OSError) as error:  # the faults in force stay
-        print(f"faults not reloaded: {error}", file=sys.stderr, flush=True)  # noqa: T201
+        _say(f"faults not reloaded: {error}")
     try:
         if changes is not None:
             changes.carry_out(farm)
     except (SpecError, OSError) as error:
-        print(f"farm not changed: {error}", file=sys.stderr, flush=True)  # noqa: T201
+        _say(f"farm not changed: {error}")
 
 
 def _write_images(farm: Any, folder: Path) -> None:
@@ -134,7 +134,11 @@ def _write_whole(path: Path, text: str) -> None:
 
 
 def _warn(text: str) -> None:
-    print(f"miner-simulator: {text}", file=sys.stderr, flush=True)  # noqa: T201
+    _say(f"miner-simulator: {text}")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _without_number(error: OSError) -> str:
@@ -142,7 +146,7 @@ def _without_number(error: OSError) -> str:
 
 
 def _fail(code: int, message: str) -> None:
-    print(f"miner-simulator: {message}", file=sys.stderr)  # noqa: T201
+    _warn(message)
     raise SystemExit(code)
 
 

@@ -169,9 +169,9 @@ class Fleet:
         await self._inventory.flush()
 
     async def look_at(self, ip: str, doors: Doors | None = None) -> tuple[Driver | Stranger, bool]:
-        """Ask whoever is at this address who it is, afresh. Gives its driver (Stranger when no driver claims what
-        answers) and whether the miner was unknown so far. `doors`: its ports, as they were just seen; none of their
-        sockets is open afterwards.
+        """Identify the device at this address, whatever is known of it. Gives its driver (Stranger when no driver
+        claims what answers) and whether the miner was unknown so far. `doors`: its ports, as they were just seen;
+        none of their sockets is open afterwards.
 
         Raises PolicyRefusedError, UnreachableError, and what identification runs into.
         """

@@ -108,14 +108,14 @@ class Identification:
         )
 
     async def ask(self, ip: str, doors: Doors) -> tuple[Driver | Stranger, bool]:
-        """Have whoever is at this address say who it is. Gives its driver, Stranger when no driver claims what answers,
+        """Identify the device at this address. Gives its driver, Stranger when no driver claims what answers,
         and whether the miner was unknown so far. Raises UnreachableError, and what identification runs into.
         """
         async with self._turn(ip):
             return await self._identify(ip, doors)
 
     async def driver_at(self, ip: str, max_age_s: float) -> Driver:
-        """The driver of whoever is there, who said so at most `max_age_s` ago. Raises WrongDeviceError for a stranger,
+        """The driver of the miner there, identified at most `max_age_s` ago. Raises WrongDeviceError for a stranger,
         else as `ask`.
         """
         members = self._members
@@ -130,8 +130,8 @@ class Identification:
             return found
 
     async def ask_elsewhere(self, ip: str) -> None:
-        """Ask the others that showed the MAC of this address, until one still does, and whoever was known by it until
-        lately: it may only have been restarting.
+        """Ask the others that showed the MAC of this address, until one still does, and the one that was known by it
+        until lately: it may only have been restarting.
         """
         members, places = self._members, self._members.places
         began_mono, mac = self._clock.mono(), places.mac_at(ip)
@@ -184,8 +184,8 @@ class Identification:
         return driver, members.note_identity(ip, driver, asked_mono)
 
     async def _driver_of(self, ip: str, before: Member | None, doors: Doors) -> Driver | Stranger:
-        """The driver of whoever is there, asked just now: that of before, where it is the same; that of the rig, where
-        one is enrolled.
+        """The driver of the miner there, identified just now: that of before, where it is the same; that of the rig,
+        where one is enrolled.
         """
         if ip in self._rigs:
             rig = before.driver if before is not None else self._rigs.open(ip)

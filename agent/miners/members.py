@@ -69,7 +69,7 @@ class Members:
         return ip in self._here
 
     def at(self, ip: str) -> Driver | None:
-        """The driver of whoever is known to be at this address."""
+        """The driver of the miner that is known to be at this address."""
         member = self._here.get(ip)
         return member.driver if member else None
 
@@ -78,17 +78,17 @@ class Members:
         return self._here.get(ip) or self._left.get(ip)
 
     def mac_at(self, ip: str) -> str | None:
-        """The MAC that whoever is known to be at this address told when it was last asked who it is."""
+        """The MAC that the miner known to be at this address told when it was last identified."""
         member = self._here.get(ip)
         return member.identity.mac if member else None
 
     def identified_mono(self, ip: str) -> float:
-        """When whoever is here last said who it is; `NEVER` in this process."""
+        """When the miner here was last identified; `NEVER` in this process."""
         member = self._here.get(ip)
         return NEVER if member is None else member.identified_mono
 
     def identified_ago_s(self, ip: str) -> float:
-        """How long ago whoever is here last said who it is; infinite where that was before this process began."""
+        """How long ago the miner here was last identified; infinite where that was before this process began."""
         return self._clock.mono() - self.identified_mono(ip)
 
     def hides_mac(self, ip: str) -> bool:
@@ -167,7 +167,7 @@ class Members:
     # --- what a look or an identification saw ---
 
     def note_silence(self, ip: str) -> None:
-        """Nobody answers at this address: whoever was there is missing, unless it is known to be elsewhere."""
+        """Nobody answers there: the miner that was there is missing, unless it is known to be elsewhere."""
         self._silent_mono[ip] = self._clock.mono()
         member, mac = self._here.get(ip), self.places.mac_at(ip)
         if member is not None and mac is not None and ip not in self._rigs and not self.twins(ip):
@@ -180,7 +180,7 @@ class Members:
             self.missing.find(mac, ip)
 
     def join(self, ip: str, driver: Driver, identified_mono: float = NEVER) -> None:
-        """Whoever is at this address is spoken to by this driver."""
+        """The miner at this address is spoken to by this driver."""
         is_known = ip in self._here
         self._here[ip] = Member(driver, driver.identity, identified_mono)
         if not is_known:
@@ -188,7 +188,7 @@ class Members:
                 hear(ip)
 
     def note_identity(self, ip: str, driver: Driver, asked_mono: float) -> bool:
-        """Whoever is at this address said who it is, when it was asked at that time. Gives whether it was unknown."""
+        """The miner at this address was identified, having been asked at that time. Gives whether it was unknown."""
         before, was_mac = self.latest(ip), self.places.mac_at(ip)
         self._left.pop(ip, None)
         identity = driver.identity
@@ -246,7 +246,7 @@ class Members:
             self._inventory.seen(heir, self._here[heir].identity, self._clock.now())
 
     def _displace(self, mac: str | None, ip: str) -> None:
-        """Somebody else is at this address now. Whoever was is missing, unless it is known to be elsewhere."""
+        """Another device is at this address. Its miner is missing, unless it is known to be elsewhere."""
         record = self._inventory.by_key(mac or "")
         if mac is not None and record is not None and not self.places.showing(mac):
             self.missing.lose(mac, ip, record.identity)

@@ -35,8 +35,8 @@ def macs_here() -> Mapping[str, str]:
 
 
 class Hunt:
-    """Follows `Fleet.missing`. One hunt at a time, which ends as soon as all that it is for are found; whoever else it
-    meets joins the fleet as well. What is not found is looked for ever more seldom.
+    """Follows `Fleet.missing`. One hunt at a time, which ends as soon as all that it is for are found; other miners
+    that it meets join the fleet as well. What is not found is looked for ever more seldom.
     """
 
     def __init__(

@@ -156,7 +156,9 @@ class ScanRun:
                     await self._sweeping(sweep, visits)
                 for part in parts:
                     part.cancel()
-        except BaseExceptionGroup as group:
+        except (
+            BaseExceptionGroup
+        ) as group:  # a signal may end the scan as well, and is no Exception
             raise _first(group) from group
         except asyncio.CancelledError:
             self.gave_way = False  # nobody goes on with it

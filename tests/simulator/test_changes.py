@@ -6,14 +6,24 @@ import asyncio
 import json
 import signal
 import sys
-from contextlib import suppress
+from functools import partial
 
 import pytest
 
 from simulator.changes import Changes
 from simulator.makes import SpecError
+from tests.waiting import until as until_so
 
 OTHER_MAC = "02:00:00:00:00:77"
+
+
+async def accepts(ip: str, port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(ip, port)
+    except ConnectionRefusedError:
+        return False
+    writer.close()
+    return True
 
 
 async def test_some_of_a_farm_are_renumbered_and_the_ledger_says_which(start, web):
@@ -218,13 +228,7 @@ async def test_the_command_stands_where_it_is_told_changes_by_lines_and_tells_wh
             if problem:
                 said = await asyncio.wait_for(process.stderr.readline(), 10)
                 assert problem in said
-        async with asyncio.timeout(10):
-            while True:
-                with suppress(ConnectionRefusedError):
-                    _, writer = await asyncio.open_connection(f"{net}.10", ready["rpc_port"])
-                    break
-                await asyncio.sleep(0.01)
-        writer.close()
+        await until_so(partial(accepts, f"{net}.10", ready["rpc_port"]), within_s=10)
         _, writer = await asyncio.open_connection(f"{net}.9", ready["rpc_port"])
         writer.write(b"hello")
         await writer.drain()

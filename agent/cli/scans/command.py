@@ -87,7 +87,7 @@ def run_scan(
             )
             summary = await scanner.scan(ranges, view.progress, manner=manner, key=_KEY)
             if resume and not scanner.goes_on:
-                notes = (*summary.notes, _began_anew(reach.config))
+                notes = (*summary.notes, _nothing_to_resume(reach.config))
                 return msgspec.structs.replace(summary, notes=notes)
             return summary
 
@@ -127,7 +127,7 @@ def _file(config: Config) -> Path:
     return config.state.dir / "scans.db"
 
 
-def _began_anew(config: Config) -> str:
+def _nothing_to_resume(config: Config) -> str:
     """Why --resume had nothing to go on with."""
     why = "no scan of just these, in this manner, was cut within the last hour"
     if not _is_ours(config.state.dir):

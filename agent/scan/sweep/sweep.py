@@ -41,7 +41,7 @@ _GRACE_SHARE: Final = (
 _SHORT_S: Final = 0.05  # until a try after this host lacked something
 _SHORT_MAX_S: Final = 5.0
 _LEAST_AT_ONCE: Final = 64
-_HELD_SHARE: Final = 4  # of the sockets, this part may wait for whoever takes the rows
+_HELD_SHARE: Final = 4  # of the sockets, this part may wait for the receiver of the rows
 
 
 class Sweep:

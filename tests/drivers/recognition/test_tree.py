@@ -22,6 +22,7 @@ from simulator.farm import Farm
 from tests.drivers.meeting import meet
 from tests.drivers.servers import Behaviour, address, answers, block, hangs, serving
 from tests.virtual_time import VirtualClock
+from tests.waiting import until
 
 TIMING: Final = Timing(connect_s=2.0, read_s=5.0)
 
@@ -52,8 +53,7 @@ def swept(endpoint: Endpoint) -> Doors:
 
 
 async def until_accepted(miner: Any, count: int) -> None:
-    while miner.connections < count:  # noqa: ASYNC110 - within a few turns of the loop
-        await asyncio.sleep(0)
+    await until(lambda: miner.connections >= count)
 
 
 @pytest.mark.parametrize(

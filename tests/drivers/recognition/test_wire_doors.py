@@ -16,6 +16,7 @@ from drivers.http_client import HttpClient
 from drivers.protocol.cgminer import NulDecoder
 from drivers.wire import Wire
 from tests.drivers.servers import FAST, Behaviour, hangs, serving, wire
+from tests.waiting import until
 
 
 class Counted:
@@ -137,8 +138,7 @@ async def test_a_swept_connection_that_is_dead_is_replaced_by_one_new_one():
 
     async with doors_to(behave) as (endpoint, doors):
         on = wire(endpoint)
-        while not connections:  # noqa: ASYNC110 - the server accepts within a few turns of the loop
-            await asyncio.sleep(0)
+        await until(lambda: connections)
         with on.entering(doors):
             assert await ask(on) == b"here"
     assert connections == 2
